@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A file that shrinks under a mapping raises SIGBUS at the next touch.  The
+ * handler puts zero pages over the rest of that mapping, so that the access
+ * goes on harmlessly, and tells the owner, who faults its session.  A fault
+ * outside of guarded ranges goes to the handler that was there before us.
+ *
+ * The only place in the core with a signal handler, a system call and state of
+ * the process.
+ */
+#ifndef VH_MEM_GUARD_H
+#define VH_MEM_GUARD_H
+
+#include <stddef.h>
+
+/*
+ * Guard [addr, addr + len).  @fd, an eventfd that is borrowed until
+ * vh_guard_remove(), is written from the handler.  Installs the handler at the
+ * first call.  0 and *@slot, or -ENOSPC, -errno.
+ */
+int vh_guard_add(void *addr, size_t len, int fd, unsigned *slot);
+void vh_guard_remove(unsigned slot);
+
+/* Was it hit? */
+int vh_guard_hit(unsigned slot);
+
+#endif

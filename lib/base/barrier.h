@@ -93,6 +93,14 @@ static inline void vh_cpu_relax(void)
 #define vh_fetch_add(p, v)      __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 #define vh_fetch_or_release(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELEASE)
 
+/*
+ * *@p becomes @v if it is *@expected, else *@expected becomes *@p; true when it
+ * was stored.  It may fail for no reason.  Who sees @v sees all written before.
+ */
+#define vh_compare_exchange_release(p, expected, v)                                       \
+	__atomic_compare_exchange_n((p), (expected), (v), 1, __ATOMIC_RELEASE,            \
+				    __ATOMIC_RELAXED)
+
 /* Set *@p to 1 if it was 0; false if somebody holds it.  Pairs with vh_unlock(). */
 static inline int vh_try_lock(uint32_t *p)
 {

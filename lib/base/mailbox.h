@@ -21,22 +21,31 @@ struct vh_post {
 };
 
 struct vh_mailbox {
+	/* any thread: */
 	struct vh_post *newest; /* a stack, reversed by the taker */
 	uint32_t armed;         /* the taker wants a write to fd  */
 	int fd;                 /* eventfd                        */
+	/* the taker: */
+	bool listening; /* armed, and not disarmed since              */
+	uint64_t owed;  /* writes to fd that are promised or unread   */
 };
 
 int vh_mailbox_init(struct vh_mailbox *m); /* 0 or -errno */
 void vh_mailbox_fini(struct vh_mailbox *m);
 
-/* Any thread. */
+/* Any thread; the mailbox must outlive the call. */
 void vh_mailbox_post(struct vh_mailbox *m, struct vh_post *post);
 
-/* The taker: run what is there, in the order of posting; how many that were. */
+/*
+ * The taker: run what is there, in the order of posting; how many that were.
+ * What they post in turn is left for the next call.
+ */
 unsigned vh_mailbox_drain(struct vh_mailbox *m);
 
 /* The taker: false when something came meanwhile (and it is disarmed again). */
 bool vh_mailbox_arm(struct vh_mailbox *m);
-void vh_mailbox_disarm(struct vh_mailbox *m); /* also empties the eventfd */
+
+/* Also empties the eventfd, with a system call only if somebody wrote or is about to. */
+void vh_mailbox_disarm(struct vh_mailbox *m);
 
 #endif

@@ -22,6 +22,7 @@ struct vh_mapping {
 	uint64_t len;       /* the region's length                              */
 	uint64_t dev, ino;  /* of the file behind it; 0, 0 where there is none  */
 	uint64_t offset;    /* in that file                                     */
+	unsigned guard;     /* 1 + its slot of mem/guard.h; 0: not guarded      */
 	void (*unmap)(struct vh_mapping *m); /* undo and free                   */
 };
 

@@ -16,15 +16,19 @@
 #include "ring/ring.h"
 
 struct vh_view {
-	struct vh_map *map;           /* a reference each; log and signals may be NULL */
+	struct vh_map *map; /* a reference each; the others may be NULL       */
 	struct vh_dirty_log *log;
 	struct vh_signal *kick, *call;
+	struct vh_signal *log_call; /* told when something was logged (SET_LOG_FD)    */
 	uint64_t features;
 	bool enabled;
-	bool parked;                  /* the ring's memory is gone for now: layout is not valid */
+	bool parked; /* the ring's memory is gone for now: no layout   */
 	struct vh_ring_layout layout;
-	struct vh_ring *start;        /* a new ring for a queue that starts; the queue takes it */
-	uint32_t base;                /* where it starts                                        */
+	struct vh_ring *start; /* a new ring for a queue that starts: it takes it */
+	uint32_t base;	       /* where that one starts                          */
 };
+
+/* Control thread.  Drops its references and a ring that nobody took; NULL is fine. */
+void vh_view_destroy(struct vh_view *v);
 
 #endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A server: devices, and the reactors that they run on.  See <vhost/server.h>.
+ *
+ * Thread: control, but for vh_server_stop().
+ */
+#include "session/server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "base/barrier.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "session/device.h"
+
+struct vh_server {
+	const char *tag;
+	struct vh_reactor **reactor; /* [0] is control */
+	pthread_t *thread;	     /* [i] runs reactor[i]; [0] is not used */
+	unsigned n;
+	unsigned n_devices; /* ever made: their numbers */
+	struct vh_list devices;
+	struct vh_event stop; /* an eventfd */
+	bool stopping;
+};
+
+struct vh_reactor *vh_server_control(const struct vh_server *s)
+{
+	return s->reactor[0];
+}
+
+struct vh_reactor *vh_server_home(const struct vh_server *s, unsigned i)
+{
+	return s->n == 1 ? s->reactor[0] : s->reactor[1 + i % (s->n - 1)];
+}
+
+/* ---- Devices ---- */
+
+int vh_server_add(struct vh_server *s, const struct vh_device_ops *ops, void *ctx,
+		  const char *address, const struct vh_param *params, size_t n_params,
+		  struct vh_device **device)
+{
+	struct vh_device *d;
+	int err = vh_device_create(s, ops, ctx, s->n_devices, address, params, n_params,
+				   &d);
+
+	if (err < 0)
+		return err;
+	err = vh_session_open(&d->session, d, s->reactor[0], address);
+	if (err < 0) {
+		vh_device_destroy(d);
+		return err;
+	}
+	s->n_devices++;
+	vh_list_append(&s->devices, &d->link);
+	if (device)
+		*device = d;
+	return 0;
+}
+
+static void device_is_gone(struct vh_post *post)
+{
+	struct vh_device *d = vh_container_of(post, struct vh_device, removed_post);
+	struct vh_server *s = d->server;
+	void (*done)(void *arg) = d->removed;
+	void *arg = d->removed_arg;
+
+	vh_list_remove(&d->link);
+	vh_device_destroy(d);
+	if (done)
+		done(arg);
+	if (s->stopping && vh_list_is_empty(&s->devices))
+		vh_reactor_stop(s->reactor[0]);
+}
+
+/* Not at once: whoever closed the session may still be looking at it. */
+void vh_server_session_closed(struct vh_session *session)
+{
+	struct vh_device *d = session->device;
+
+	if (session->state != VH_SESSION_CLOSED || vh_load_acquire(&d->config_posted))
+		return; /* config_on_control() comes back here */
+	d->removed_post.fn = device_is_gone;
+	vh_reactor_post_node(d->server->reactor[0], &d->removed_post);
+}
+
+void vh_server_remove(struct vh_server *s, struct vh_device *d, void (*done)(void *arg),
+		      void *arg)
+{
+	(void)s;
+	if (d->removing)
+		return;
+	d->removing = true;
+	d->removed = done;
+	d->removed_arg = arg;
+	vh_session_close(&d->session);
+}
+
+/* ---- Running ---- */
+
+static void remove_all(struct vh_server *s)
+{
+	vh_list_for_each (l, &s->devices)
+		vh_server_remove(s, vh_container_of(l, struct vh_device, link), NULL,
+				 NULL);
+}
+
+static void on_stop(struct vh_event *ev, uint32_t events)
+{
+	struct vh_server *s = vh_container_of(ev, struct vh_server, stop);
+
+	(void)events;
+	vh_event_remove(s->reactor[0], ev);
+	s->stopping = true;
+	if (vh_list_is_empty(&s->devices))
+		vh_reactor_stop(s->reactor[0]);
+	else
+		remove_all(s);
+}
+
+void vh_server_stop(struct vh_server *s)
+{
+	const uint64_t one = 1;
+	ssize_t n = write(s->stop.fd, &one, sizeof(one));
+
+	(void)n; /* a full counter is a stop that is pending */
+}
+
+static void *run_reactor(void *arg)
+{
+	return (void *)(intptr_t)vh_reactor_run(arg);
+}
+
+static void join(struct vh_server *s, unsigned started)
+{
+	for (unsigned i = 1; i < started; i++)
+		vh_reactor_stop(s->reactor[i]);
+	for (unsigned i = 1; i < started; i++)
+		pthread_join(s->thread[i], NULL);
+}
+
+int vh_server_run(struct vh_server *s)
+{
+	unsigned started = 1;
+	int err = 0;
+
+	for (; started < s->n && !err; started += !err)
+		err = -pthread_create(&s->thread[started], NULL, run_reactor,
+				      s->reactor[started]);
+	if (err)
+		vh_log(s, VH_LOG_ERROR, "cannot start a thread: %s", vh_strerror(err));
+	else
+		err = vh_reactor_run(s->reactor[0]);
+	join(s, started);
+	return err;
+}
+
+/* ---- Life ---- */
+
+int vh_server_create(struct vh_reactor *const *reactors, unsigned n,
+		     struct vh_server **out)
+{
+	struct vh_server *s = calloc(1, sizeof(*s));
+	int err = -ENOMEM;
+
+	if (!s)
+		return err;
+	s->tag = "server";
+	s->n = n;
+	s->stop = (struct vh_event){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+				    .fn = on_stop};
+	vh_list_init(&s->devices);
+	s->reactor = calloc(n, sizeof(s->reactor[0]));
+	s->thread = calloc(n, sizeof(s->thread[0]));
+	if (n && s->reactor && s->thread && s->stop.fd >= 0) {
+		memcpy(s->reactor, reactors, n * sizeof(s->reactor[0]));
+		err = vh_event_add(s->reactor[0], &s->stop, EPOLLIN);
+	}
+	if (!err) {
+		*out = s;
+		return 0;
+	}
+	vh_fd_drop(&s->stop.fd);
+	free(s->reactor);
+	free(s->thread);
+	free(s);
+	return err;
+}
+
+/* Without threads of ours: turn every reactor by hand until the devices are gone. */
+static void drain(struct vh_server *s)
+{
+	remove_all(s);
+	while (!vh_list_is_empty(&s->devices))
+		for (unsigned i = 0; i < s->n; i++)
+			vh_reactor_poll(s->reactor[i], 0);
+}
+
+void vh_server_destroy(struct vh_server *s)
+{
+	if (!s)
+		return;
+	drain(s);
+	if (!s->stopping)
+		vh_event_remove(s->reactor[0], &s->stop);
+	vh_fd_drop(&s->stop.fd);
+	free(s->reactor);
+	free(s->thread);
+	free(s);
+}

@@ -16,7 +16,9 @@
  *            views used is released, and the shell reads the next request
  *
  * While a request is in one of these phases the shell reads no other one; only
- * VH_EV_BROKEN, VH_EV_CONFIG_CHANGED and VH_EV_GONE may come between.
+ * VH_EV_BROKEN, VH_EV_CONFIG_CHANGED and VH_EV_GONE may come between.  A fault
+ * (VH_EV_BROKEN) is a hand-over of the machine's own: the shell gives it a
+ * message only while @phase is VH_PHASE_IDLE; in any other one it has no effects.
  */
 #ifndef VH_PROTO_BACKEND_H
 #define VH_PROTO_BACKEND_H
@@ -49,21 +51,25 @@ struct vh_vring {
 };
 
 enum vh_phase {
-	VH_PHASE_IDLE,   /* ready for a request          */
-	VH_PHASE_ACTION, /* waits for VH_EV_DONE         */
-	VH_PHASE_VIEWS,  /* waits for VH_EV_SETTLED      */
-	VH_PHASE_GONE,   /* after VH_EV_GONE was settled */
+	VH_PHASE_IDLE,    /* ready for a request               */
+	VH_PHASE_ACTION,  /* waits for VH_EV_DONE              */
+	VH_PHASE_VIEWS,   /* waits for VH_EV_SETTLED           */
+	VH_PHASE_CLOSING, /* said @close, waits for VH_EV_GONE */
+	VH_PHASE_GONE,    /* after VH_EV_GONE was settled      */
 };
 
 struct vh_backend {
 	struct vh_offer offer;
 	uint64_t features, protocol_features;
+	uint64_t features_before;   /* in force again if the device refuses          */
 	uint64_t status;            /* SET_STATUS                                    */
 	bool has_features, has_protocol_features, has_gated; /* which messages came  */
 	bool has_channel;           /* SET_BACKEND_REQ_FD                            */
 	bool has_log;
 	bool config_changed;        /* to be told when the front-end may be told     */
 	bool fault_due, gone_due;   /* came while a request was under way            */
+	uint64_t warned;            /* requests that were ignored or refused before: a
+				       peer cannot fill the log with them            */
 
 	/* The request under way. */
 	uint8_t phase;              /* enum vh_phase       */

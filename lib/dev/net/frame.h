@@ -12,14 +12,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <linux/virtio_net.h>
+#include "spec/virtio_net.h"
 
 #include "base/seg.h"
 
-/* Debian 12's header lacks it. */
-#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
-#define VIRTIO_NET_HDR_GSO_UDP_L4 5
-#endif
 
 #define VH_FRAME_MAX   (65535 + 18)  /* a TSO frame: 64 KiB of IP and an Ethernet header  */
 #define VH_FRAME_MIN   14

@@ -39,6 +39,10 @@ struct vh_net {
 	uint8_t mac[6];
 };
 
+/*
+ * For 128 pairs.  A port with fewer copies the table and sets .queues to twice
+ * its pairs, which must be max_pairs.
+ */
 extern const struct vh_device_ops vh_net_ops;
 
 /* virtqueue numbers: receiveq is the guest's, so we write to it. */

@@ -12,10 +12,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "spec/virtio_net.h"
 
 #include "base/seg.h"
-
+#include "spec/virtio_net.h"
 
 #define VH_FRAME_MAX   (65535 + 18)  /* a TSO frame: 64 KiB of IP and an Ethernet header  */
 #define VH_FRAME_MIN   14

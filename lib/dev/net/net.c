@@ -19,11 +19,13 @@
 #define USO                                                                \
 	(VH_BIT(VIRTIO_NET_F_HOST_USO) | VH_BIT(VIRTIO_NET_F_GUEST_USO4) | \
 	 VH_BIT(VIRTIO_NET_F_GUEST_USO6))
-#define ALWAYS                                                   \
-	(CHECKSUM | TSO | USO | VH_BIT(VIRTIO_NET_F_MRG_RXBUF) | \
-	 VH_BIT(VIRTIO_NET_F_STATUS) | VH_BIT(VIRTIO_NET_F_GUEST_ANNOUNCE))
+#define ALWAYS                                                               \
+	(CHECKSUM | TSO | USO | VH_BIT(VIRTIO_NET_F_MRG_RXBUF) |             \
+	 VH_BIT(VIRTIO_NET_F_STATUS) | VH_BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) | \
+	 VH_BIT(VIRTIO_NET_F_MTU))
 
-#define MIN_MTU 68 /* virtio 1.2, section 5.1.4.1 */
+#define MIN_MTU	    68 /* virtio 1.2, section 5.1.4.1 */
+#define DEFAULT_MTU 1500
 
 static struct vh_net *net_of(const struct vh_device *d)
 {
@@ -56,8 +58,6 @@ static uint64_t net_offer(struct vh_device *d)
 
 	if (n->max_pairs > 1)
 		f |= VH_BIT(VIRTIO_NET_F_MQ);
-	if (n->mtu)
-		f |= VH_BIT(VIRTIO_NET_F_MTU);
 	if (n->has_mac)
 		f |= VH_BIT(VIRTIO_NET_F_MAC);
 	return f;
@@ -78,7 +78,7 @@ static int net_read_config(struct vh_device *d, size_t off, void *buf, size_t le
 	struct virtio_net_config c = {
 		.status = VIRTIO_NET_S_LINK_UP,
 		.max_virtqueue_pairs = n->max_pairs,
-		.mtu = n->mtu,
+		.mtu = n->mtu ? n->mtu : DEFAULT_MTU,
 	};
 
 	if (off > sizeof(c) || len > sizeof(c) - off)

@@ -34,7 +34,7 @@ struct vh_net {
 	const struct vh_net_owner *owner;
 	struct vh_device *device; /* set before owner->open    */
 	uint16_t max_pairs;       /* 1 to 128                  */
-	uint16_t mtu;             /* offered; 0: not offered   */
+	uint16_t mtu;             /* in config space; 0: 1500  */
 	bool has_mac;
 	uint8_t mac[6];
 };

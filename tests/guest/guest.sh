@@ -1,0 +1,227 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Boots Linux guests on a vhost-user switch and runs commands in them.
+#
+#	. "$(dirname "$0")/guest.sh"
+#	need_guests
+#	start_switch --port "a=unix:$LAB_TMP/a" --port "b=unix:$LAB_TMP/b"
+#	boot alice "nic=$LAB_TMP/a"
+#	boot bob "nic=$LAB_TMP/b,queues=4,csum=off" smp=4
+#	address alice 10.0.0.1
+#	in_guest alice "ping -c 3 10.0.0.2"
+#
+# The guests run under QEMU's emulated processor: no speed is expected of them, and every
+# wait is long. The switch is "$VHOST switch"; anything that takes the same command line
+# will do.
+#
+#	QEMU		the emulator, qemu-system-x86_64 by default
+
+. "$(dirname "${BASH_SOURCE[0]}")/../lab/lib.sh"
+
+GUEST_DIR=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+QEMU=${QEMU:-qemu-system-x86_64}
+BOOT_SECONDS=180
+GUEST_COUNT=0
+KERNEL_ARGS="console=ttyS0 quiet tsc=reliable no_timer_check mitigations=off nokaslr \
+audit=0 cryptomgr.notests 8250.nr_uarts=1 panic=-1"
+
+need_guests()
+{
+	need "$QEMU" busybox modprobe cpio iperf3 ethtool python3 gcc
+	need_vhost
+	QEMU_MAJOR=$(qemu_major)
+	local paths
+	paths=$("$GUEST_DIR/image.sh") || fail "the guests' image could not be made"
+	{
+		read -r KERNEL
+		read -r INITRAMFS
+	} <<<"$paths"
+}
+
+# start_switch ARG...: "vhost switch" until it listens on all its --port sockets
+start_switch()
+{
+	local word
+	start switch "$VHOST" switch "$@"
+	for word in "$@"; do
+		[[ $word =~ ^[A-Za-z0-9_-]+=unix:([^,]+) ]] || continue
+		wait_for_socket switch "${BASH_REMATCH[1]}"
+	done
+}
+
+qemu_major()
+{
+	"$QEMU" --version | sed -n '1s/.*version \([0-9]*\).*/\1/p'
+}
+
+# How this QEMU spells "connect again each second"
+reconnect_option()
+{
+	if [ "$QEMU_MAJOR" -ge 10 ]; then
+		echo reconnect-ms=1000
+	else
+		echo reconnect=1
+	fi
+}
+
+# QEMU before 8 crashes when a guest uses MSI-X with vhost-user and there is no KVM: it
+# takes the irqfds that it never made. Interrupt lines work, also with several queues.
+vectors_option()
+{
+	if [ "$QEMU_MAJOR" -lt 8 ]; then
+		echo vectors=0
+	else
+		echo vectors=$((2 * $1 + 2))
+	fi
+}
+
+# Appends to ARGS what one interface takes: PATH[,queues=N][,PROPERTY=VALUE]...
+nic_args()
+{
+	local path=${1%%,*} rest="" word n=$2 queues=1
+	for word in $(echo "$1" | tr , ' '); do
+		case $word in
+		"$path") ;;
+		queues=*) queues=${word#queues=} ;;
+		*) rest+=,$word ;;
+		esac
+	done
+	[ "$queues" = 1 ] || rest+=,mq=on
+	rest+=,$(vectors_option "$queues")
+	[[ $rest == *,mac=* ]] || rest+=,mac=$(printf '52:54:00:00:%02x:%02x' $GUEST_COUNT "$n")
+	ARGS+=(-chardev "socket,id=c$n,path=$path,$(reconnect_option)"
+		-netdev "vhost-user,id=n$n,chardev=c$n,queues=$queues"
+		-device "virtio-net-pci,netdev=n$n,romfile=$rest")
+}
+
+# boot NAME [nic=...]... [smp=N] [mem=MEGABYTES] [ANY-QEMU-ARGUMENT]...: starts a guest
+# and does not wait for it. Its console is $LAB_TMP/NAME.log.
+boot()
+{
+	local name=$1 word nics=0 smp=1 mem=256 ARGS=()
+	shift
+	GUEST_COUNT=$((GUEST_COUNT + 1))
+	for word in "$@"; do
+		case $word in
+		nic=*) nic_args "${word#nic=}" $((nics++)) ;;
+		smp=*) smp=${word#smp=} ;;
+		mem=*) mem=${word#mem=} ;;
+		*) ARGS+=("$word") ;;
+		esac
+	done
+	start "$name" "$QEMU" -nodefaults -no-user-config -display none -serial stdio \
+		-M q35,hpet=off,memory-backend=m0 -cpu max,la57=off -accel tcg \
+		-object "memory-backend-memfd,id=m0,size=${mem}M,share=on" \
+		-m "$mem" -smp "$smp" \
+		-kernel "$KERNEL" -initrd "$INITRAMFS" -append "$KERNEL_ARGS" \
+		-chardev "socket,id=qmp,path=$LAB_TMP/$name.qmp,server=on,wait=off" \
+		-mon chardev=qmp,mode=control \
+		-device virtio-serial-pci \
+		-chardev "socket,id=agent,path=$LAB_TMP/$name.agent,server=on,wait=off" \
+		-device virtserialport,chardev=agent,name=agent \
+		"${ARGS[@]}"
+	wait_for_socket "$name" "$LAB_TMP/$name.agent"
+}
+
+# in_guest NAME [-t SECONDS] COMMAND...: its output and its exit status
+in_guest()
+{
+	local name=$1 seconds=60
+	shift
+	if [ "$1" = -t ]; then
+		seconds=$2
+		shift 2
+	fi
+	"$GUEST_DIR/run_in_guest.py" "$LAB_TMP/$name.agent" "$seconds" "$@"
+}
+
+# in_background NAME COMMAND...: goes on in the guest; its output is in /tmp/background.log
+in_background()
+{
+	local name=$1
+	shift
+	in_guest "$name" "setsid sh -c $(printf '%q' "$*") </dev/null >/tmp/background.log 2>&1 &"
+}
+
+answers_or_died()
+{
+	has_ended "$1" ||
+		timeout 5 "$GUEST_DIR/run_in_guest.py" "$LAB_TMP/$1.agent" 2 true 2>/dev/null
+}
+
+# wait_for_guest NAME...: until their agents answer
+wait_for_guest()
+{
+	local name
+	for name in "$@"; do
+		wait_until $BOOT_SECONDS "guest $name answers" answers_or_died "$name"
+		is_alive "$name" || fail "guest $name ended"
+	done
+}
+
+# qmp NAME COMMAND [KEY=VALUE]... [--get KEY]
+qmp()
+{
+	local name=$1
+	shift
+	"$GUEST_DIR/qmp.py" "$LAB_TMP/$name.qmp" "$@"
+}
+
+# address NAME ADDRESS [INTERFACE]: in a /24, and up
+address()
+{
+	local dev=${3:-eth0}
+	in_guest "$1" "ip addr add $2/24 dev $dev && ip link set $dev up" ||
+		fail "guest $1 cannot have address $2 on $dev"
+}
+
+# can_ping NAME ADDRESS [COUNT]: all come back, once the first one did
+can_ping()
+{
+	local count=${3:-5}
+	in_guest "$1" "for i in 1 2 3 4 5 6 7 8 9 10; do ping -q -c 1 -W 2 $2 && break; done" \
+		>/dev/null || return 1
+	in_guest "$1" "ping -q -c $count -i 0.2 -W 5 $2" | tee -a "$LAB_TMP/ping.log" |
+		grep -q " $count packets received"
+}
+
+reaches()
+{
+	in_guest "$1" "ping -q -c 1 -W 1 $2" >/dev/null
+}
+
+# traffic FROM TO ADDRESS [SECONDS] [IPERF-OPTION]...: TCP by iperf3 from one guest to
+# another (or to a network namespace, written netns:NAME); sets MBITS
+traffic()
+{
+	local from=$1 to=$2 address=$3 seconds=${4:-5} file=$LAB_TMP/iperf.json
+	shift $(($# < 4 ? 3 : 4))
+	case $to in
+	netns:*) start iperf ip netns exec "${to#netns:}" iperf3 -s -1 ;;
+	*) in_background "$to" iperf3 -s -1 ;;
+	esac
+	case $from in
+	netns:*) iperf_client() { ip netns exec "${from#netns:}" sh -c "$*"; } ;;
+	*) iperf_client() { in_guest "$from" -t $((seconds + 60)) "$@"; } ;;
+	esac
+	iperf_client "for i in 1 2 3 4 5 6 7 8 9 10; do iperf3 -J -c $address -t $seconds $* \
+>/tmp/iperf.json && break; sleep 1; done; cat /tmp/iperf.json" >"$file" || return 1
+	MBITS=$(json "$file" "int(d['end']['sum_received']['bits_per_second'] / 1e6)")
+	[ "$MBITS" -gt 0 ]
+}
+
+# same_contents FROM TO ADDRESS MEGABYTES: random data through TCP arrive as they were
+# sent. This finds damage that checksums cannot when both ends took checksum offload.
+same_contents()
+{
+	local sent received
+	in_background "$2" "nc -l -p 7000 >/tmp/received"
+	in_guest "$1" "head -c ${4}M /dev/urandom >/tmp/sent"
+	wait_until 20 "$2 listens" in_guest "$2" "netstat -lnt | grep -q ':7000 '"
+	in_guest "$1" -t 120 "nc $3 7000 </tmp/sent" || return 1
+	wait_until 20 "$2 has it all" in_guest "$2" "! pidof nc >/dev/null"
+	sent=$(in_guest "$1" "sha256sum </tmp/sent; rm /tmp/sent")
+	received=$(in_guest "$2" "sha256sum </tmp/received; rm /tmp/received")
+	[ "$sent" = "$received" ]
+}

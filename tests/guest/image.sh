@@ -1,0 +1,176 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Makes what a test guest boots from, and prints two paths: kernel (ELF) and initramfs.
+#
+# Everything is made once and kept in ${XDG_CACHE_HOME:-~/.cache}/libvhost. The kernel is
+# Debian's, downloaded and unpacked but never installed. The initramfs is rebuilt when
+# anything it is made of changes; it is not compressed, since an emulated processor would
+# spend seconds on that.
+#
+# GUEST_IMAGE	name of the image, so that images for different needs live side by side
+# GUEST_MODULES	kernel modules to load at boot (their dependencies are found here)
+# GUEST_PROGRAMS	programs of this machine to take along, with their libraries
+#
+# Each C file of this folder becomes a program in the guest's /bin.
+
+set -euo pipefail
+
+here=$(dirname "$(readlink -f "$0")")
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/libvhost
+image_name=${GUEST_IMAGE:-net}
+modules=${GUEST_MODULES:-virtio_net}
+programs=${GUEST_PROGRAMS:-iperf3 ethtool}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+die()
+{
+	echo "image: $*" >&2
+	exit 1
+}
+
+# The newest kernel package that the package index knows, 6.12 before 6.1
+kernel_package()
+{
+	local series found
+	for series in '6\.12' '6\.1'; do
+		found=$(apt-cache search --names-only \
+			"^linux-image-$series\\..*-cloud-amd64(-unsigned)?\$" |
+			cut -d ' ' -f 1 | sort -V | tail -1)
+		[ -z "$found" ] || break
+	done
+	echo "$found"
+}
+
+find_kernel_package()
+{
+	local package
+	package=$(kernel_package)
+	if [ -z "$package" ]; then
+		apt-get -qq update >&2 || true
+		package=$(kernel_package)
+	fi
+	[ -n "$package" ] || die "no kernel for guests in the package index"
+	echo "$package"
+}
+
+# Leaves vmlinux, modules/ (with modprobe's index) and release in the folder $1
+unpack_kernel()
+{
+	local tree=$work/tree package release
+	package=$(find_kernel_package)
+	echo "image: fetching $package for the guests" >&2
+	(cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$package" >&2)
+	dpkg -x "$work/$package"_*.deb "$tree"
+	release=$(basename "$tree"/lib/modules/*)
+	depmod -b "$tree" "$release"
+	mkdir -p "$1/lib"
+	sh "$here/vmlinux.sh" "$tree/boot/vmlinuz-$release" "$1/vmlinux"
+	mv "$tree/lib/modules" "$1/lib/modules"
+	echo "$release" >"$1/release"
+}
+
+# Two tests may come here at once: each builds its own, the first rename wins
+fetch_kernel()
+{
+	local new
+	[ ! -f "$cache/kernel/release" ] || return 0
+	mkdir -p "$cache"
+	new=$(mktemp -d "$cache/.kernel.XXXXXX")
+	unpack_kernel "$new"
+	chmod 755 "$new"
+	mv -T "$new" "$cache/kernel" 2>/dev/null || rm -rf "$new"
+	[ -f "$cache/kernel/release" ] || die "$cache/kernel is in the way: remove it"
+}
+
+# The files of the modules asked for and of those they need, in the order of loading
+module_files()
+{
+	local module
+	for module in $modules; do
+		modprobe -d "$cache/kernel" -S "$release" --show-depends "$module" ||
+			die "no module $module in kernel $release"
+	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
+}
+
+add_modules()
+{
+	local file name
+	mkdir -p "$1/lib/modules"
+	: >"$1/lib/modules/order"
+	for file in $(module_files); do
+		name=$(basename "$file")
+		name=${name%.xz}
+		name=${name%.zst}
+		case $file in
+		*.xz) xz -dc "$file" ;;
+		*.zst) zstd -dcq "$file" ;;
+		*) cat "$file" ;;
+		esac >"$1/lib/modules/$name"
+		echo "$name" >>"$1/lib/modules/order"
+	done
+}
+
+add_program()
+{
+	local path library
+	path=$(command -v "$2") || die "$2 is not installed"
+	cp -L "$path" "$1/usr/bin/"
+	for library in $(ldd "$path" | grep -o '/[^ ]*'); do
+		mkdir -p "$1$(dirname "$library")"
+		cp -L "$library" "$1$library"
+	done
+}
+
+compile_program()
+{
+	gcc -D_GNU_SOURCE -std=gnu17 -O2 -Wall -Wextra -static -pthread \
+		-o "$1/bin/$(basename "$2" .c)" "$2"
+}
+
+fill_root()
+{
+	local root=$1 program source
+	mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,dev,proc,sys,tmp,etc}
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	ln -s busybox "$root/bin/sh"
+	cp "$here/init" "$root/init"
+	chmod 755 "$root/init"
+	add_modules "$root"
+	for program in $programs; do
+		add_program "$root" "$program"
+	done
+	for source in "$here"/*.c; do
+		compile_program "$root" "$source"
+	done
+}
+
+# What the image is made of, as one word
+fingerprint()
+{
+	{
+		cat "$here/image.sh" "$here/init" "$here"/*.c
+		echo "$release $modules $programs"
+		# shellcheck disable=SC2046,SC2086  # one word a program
+		cksum $(command -v busybox $programs)
+	} | sha256sum | cut -c 1-16
+}
+
+build_initramfs()
+{
+	local new
+	new=$(mktemp "$cache/.initramfs.XXXXXX")
+	fill_root "$work/root"
+	(cd "$work/root" && find . | cpio --quiet -o -H newc -R 0:0) >"$new"
+	chmod 644 "$new"
+	rm -f "$cache/guest-$image_name"-*.cpio
+	mv "$new" "$1"
+}
+
+fetch_kernel
+release=$(cat "$cache/kernel/release")
+initramfs=$cache/guest-$image_name-$(fingerprint).cpio
+[ -f "$initramfs" ] || build_initramfs "$initramfs"
+echo "$cache/kernel/vmlinux"
+echo "$initramfs"

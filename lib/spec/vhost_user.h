@@ -101,6 +101,16 @@ struct vh_wire_log {
 	uint64_t size, offset;
 };
 
+enum vh_iotlb_type {
+	VH_IOTLB_MISS = 1,
+	VH_IOTLB_UPDATE = 2,
+	VH_IOTLB_INVALIDATE = 3,
+	VH_IOTLB_ACCESS_FAIL = 4,
+};
+
+#define VH_IOTLB_READ  1u
+#define VH_IOTLB_WRITE 2u
+
 struct vh_wire_iotlb {
 	uint64_t iova, size, uva;
 	uint8_t perm, type, pad[6];
@@ -123,6 +133,8 @@ struct vh_wire_inflight {
 	uint32_t pad;
 };
 
+#define VH_MMAP_WRITABLE 1u
+
 struct vh_wire_mmap {
 	uint8_t shmid, pad[7];
 	uint64_t fd_offset, shm_offset, len, flags;
@@ -136,9 +148,14 @@ struct vh_wire_xfer {
 #define VH_VRING_INDEX_MASK 0xffu
 #define VH_VRING_NO_FD      (1u << 8)
 
+/* u64 that answers SET_DEVICE_STATE_FD: the error, and VH_VRING_NO_FD. */
+#define VH_RESULT_ERROR_MASK 0xffu
+
 /* Flags of SET_CONFIG. */
 #define VH_CONFIG_WRITABLE  0u
 #define VH_CONFIG_MIGRATION 1u
+/* Some front-ends number the two 1 and 2: all that may ever come. */
+#define VH_CONFIG_FLAGS     3u
 
 /* One bit of the dirty log stands for this many bytes. */
 #define VH_LOG_PAGE 4096u

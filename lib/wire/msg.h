@@ -33,10 +33,15 @@ enum vh_payload {
 	VH_PAYLOAD_MEM_REG, VH_PAYLOAD_LOG, VH_PAYLOAD_IOTLB, VH_PAYLOAD_CONFIG,
 	VH_PAYLOAD_AREA, VH_PAYLOAD_INFLIGHT, VH_PAYLOAD_VRING_FD, VH_PAYLOAD_SHARED,
 	VH_PAYLOAD_XFER, VH_PAYLOAD_MMAP, VH_PAYLOAD_OPAQUE,
-	VH_PAYLOAD_ACK, /* of replies: a u64, only when it was asked for */
+	VH_PAYLOAD_ACK,    /* of replies: a u64, only when it was asked for           */
+	VH_PAYLOAD_LOG_FD, /* of rules only: a message has NONE, or U64 (the no-fd bit) */
+	VH_PAYLOAD_COUNT
 };
 
-enum vh_fd_rule { VH_FDS_0, VH_FDS_1, VH_FDS_REGIONS, VH_FDS_NOFD_BIT, VH_FDS_LOG, VH_FDS_OPTIONAL };
+enum vh_fd_rule {
+	VH_FDS_0, VH_FDS_1, VH_FDS_REGIONS, VH_FDS_NOFD_BIT, VH_FDS_LOG, VH_FDS_OPTIONAL,
+	VH_FDS_SUCCESS, /* of replies: one, unless the reply says that it failed */
+};
 enum vh_earliest { VH_EARLIEST_CONNECTED, VH_EARLIEST_NEGOTIATED, VH_EARLIEST_CONFIGURED };
 enum vh_running { VH_RUNNING_YES, VH_RUNNING_NO, VH_RUNNING_RING, VH_RUNNING_LOG };
 
@@ -55,14 +60,14 @@ struct vh_rule {
 	uint8_t fds;     /* enum vh_fd_rule                                    */
 	uint8_t gate;    /* enum vh_protocol_feature, VH_PF_ALWAYS, VH_PF_ANY  */
 	uint8_t reply;   /* enum vh_payload, VH_PAYLOAD_ACK                    */
+	uint8_t reply_fds; /* enum vh_fd_rule of the reply                     */
 	uint8_t earliest, running, settle;
 };
 
 /* NULL for a number that nobody defined. */
 const struct vh_rule *vh_rule_of(enum vh_channel channel, uint32_t id);
-/* "SET_MEM_TABLE"; "message 99" for unknown ones; never NULL. */
+/* "SET_MEM_TABLE"; "unknown message" for a number that nobody defined; never NULL. */
 const char *vh_msg_name(enum vh_channel channel, uint32_t id);
-/* "REPLY_ACK"; NULL for a bit without a name.  (Also public: vh_protocol_feature_name.) */
 
 struct vh_msg {
 	enum vh_channel channel;
@@ -70,7 +75,9 @@ struct vh_msg {
 			      is VH_PAYLOAD_OPAQUE and its content was thrown away      */
 	bool is_reply;
 	bool need_reply;
-	uint8_t payload;   /* enum vh_payload: which member of the union is valid       */
+	uint8_t payload;   /* enum vh_payload: which member of the union is valid.  As the
+			      table says, but SET_LOG_BASE also comes as U64, its reply
+			      also as NONE and U64, and GET_SHARED_OBJECT's as NONE     */
 	bool empty;        /* a GET_CONFIG reply of no bytes: the peer refused           */
 	unsigned n_fds;
 	int fds[VH_MAX_FDS]; /* owned; vh_msg_take_fd() moves one out, -1 is none       */
@@ -94,7 +101,12 @@ struct vh_msg {
 /* How a reply is to be read: what the reader asked for. */
 struct vh_expect {
 	uint32_t id;     /* the request that waits for a reply; 0: none  */
-	bool acked;      /* it is an ack (u64), not the table's reply payload */
+	/*
+	 * It is an ack (u64), not the table's reply payload.  False for a message
+	 * that the table acks: SET_MEM_TABLE and ADD_MEM_REG come back as sent,
+	 * with the back-end's addresses (postcopy); others are acks all the same.
+	 */
+	bool acked;
 };
 
 /*
@@ -105,20 +117,30 @@ int vh_header_decode(const uint8_t bytes[sizeof(struct vh_wire_header)],
 		     struct vh_wire_header *h, const char **why);
 
 /*
- * @payload holds h->size bytes, @fds @n_fds descriptors, which become @m's (on
- * an error too: vh_msg_close() is the only way to get rid of them).  @expect,
- * not NULL, is the outstanding request when h is a reply.  @carries_fds is false
- * for connectors without fds, whose messages are taken to hold implicit handles.
- * 0, or -EPROTO and *@why.  Unknown numbers are not an error here.
+ * @payload holds h->size bytes, which may change under us; @fds @n_fds
+ * descriptors, which become @m's (on an error too: vh_msg_close() is the only way
+ * to get rid of them).  @expect is NULL for a reader that serves the channel: then
+ * only requests are taken.  Else the reader sends the requests, and only the reply
+ * to @expect->id is taken; its flags are the version and REPLY, nothing else.
+ * @carries_fds is false for connectors without fds, whose messages are taken to
+ * hold implicit handles.  0, or -EPROTO and *@why.  Unknown numbers of requests
+ * are not an error here.  Padding reads as zero, whatever the peer put there.
+ *
+ * Reserved bits are refused; numbers out of a range (a vring index, an IOTLB
+ * type, SET_VRING_ENABLE 2) are kept in full, for the machines to refuse.
  */
 int vh_msg_decode(struct vh_msg *m, enum vh_channel channel, const struct vh_wire_header *h,
 		  const uint8_t *payload, const int *fds, unsigned n_fds,
 		  const struct vh_expect *expect, bool carries_fds, const char **why);
 
-/* Header and payload into @buf; the number of bytes, or -EMSGSIZE.  fds stay with @m. */
+/*
+ * Header and payload into @buf; the number of bytes.  -EMSGSIZE when @buf or the
+ * payload's own count is out of bounds, -EINVAL for VH_PAYLOAD_OPAQUE.  Padding is
+ * zero.  An @m->empty message has no payload.  fds stay with @m.
+ */
 int vh_msg_encode(const struct vh_msg *m, uint8_t *buf, size_t size);
 
-/* An empty message: no fds, payload as the table says for a request of this number. */
+/* A message of zeros: no fds, payload as the table says for a request of this number. */
 void vh_msg_init(struct vh_msg *m, enum vh_channel channel, uint32_t id);
 
 /* The reply to @request; @payload says which member of the union it carries. */
@@ -130,7 +152,10 @@ int vh_msg_take_fd(struct vh_msg *m, unsigned i);
 /* Close the fds that nobody took. */
 void vh_msg_close(struct vh_msg *m);
 
-/* One line for the debug log: "SET_VRING_NUM index=0 num=256". */
+/*
+ * One line for the debug log, cut off where @buf ends: "SET_VRING_NUM index=0 num=256",
+ * "reply GET_QUEUE_NUM 0x8", "message 99", each with " fds=1" and " need_reply" if so.
+ */
 void vh_msg_print(const struct vh_msg *m, char *buf, size_t size);
 
 #endif

@@ -305,6 +305,7 @@ static void on_done(struct vh_backend *b, const struct vh_backend_event *ev,
 
 static void gone_end(struct vh_backend *b, struct vh_effects *fx)
 {
+	request_forget(b);
 	b->phase = VH_PHASE_GONE;
 	b->gone_due = false;
 	fx->release = true;

@@ -35,6 +35,11 @@ static VH_NO_TSAN __attribute__((unused)) uint16_t vh_guest_read16(const void *p
 	return *(const volatile uint16_t *)p;
 }
 
+static VH_NO_TSAN __attribute__((unused)) uint32_t vh_guest_read32(const void *p)
+{
+	return *(const volatile uint32_t *)p;
+}
+
 static VH_NO_TSAN __attribute__((unused)) uint64_t vh_guest_read64(const void *p)
 {
 	return *(const volatile uint64_t *)p;
@@ -43,6 +48,11 @@ static VH_NO_TSAN __attribute__((unused)) uint64_t vh_guest_read64(const void *p
 static VH_NO_TSAN __attribute__((unused)) void vh_guest_write16(void *p, uint16_t v)
 {
 	*(volatile uint16_t *)p = v;
+}
+
+static VH_NO_TSAN __attribute__((unused)) void vh_guest_write32(void *p, uint32_t v)
+{
+	*(volatile uint32_t *)p = v;
 }
 
 /* Everything read later was written by the peer before it wrote *@p. */

@@ -34,8 +34,7 @@ struct vh_chain {
 	uint32_t epoch;          /* of the map it was translated with                  */
 	uint32_t out_len, in_len; /* bytes in all: each chain is under 4 GiB           */
 	uint32_t out_done, in_done; /* vh_chain_read() and _write() came this far      */
-	struct iovec *iov;       /* made when a device asks; kept for reuse            */
-	uint32_t iov_cap;
+	struct iovec *iov;       /* room for all segments; filled when a device asks   */
 	bool lent;               /* the device has it (or a borrower)                  */
 	struct vh_chain *next_free;
 } __attribute__((aligned(64)));

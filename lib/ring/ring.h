@@ -46,6 +46,7 @@ struct vh_ring {
 	uint16_t used;               /* next entry to stage                           */
 	uint16_t used_published;     /* the driver has seen this much                 */
 	uint16_t used_called;        /* index when call_wanted() was last asked       */
+	bool call_due;               /* a call is wanted whatever that index says     */
 	bool armed;                  /* we asked for kicks                            */
 	/* Chains. */
 	unsigned n_out;              /* popped and not pushed or unpopped             */

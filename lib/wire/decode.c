@@ -242,7 +242,7 @@ static const char *decode(struct vh_msg *m, const struct vh_rule *rule,
 	if (!carries_fds && m->n_fds)
 		return "fds on a connector that carries none";
 	if (!rule)
-		return NULL;
+		return m->is_reply ? "a reply to a message that nobody defined" : NULL;
 	m->payload = m->is_reply ? reply_payload(m, rule, expect, h->size)
 				 : request_payload(rule, h->size);
 	wrong = decode_payload(m, rule, payload, h->size);

@@ -14,11 +14,13 @@
 #include <stddef.h>
 
 /*
- * Guard [addr, addr + len).  @fd, an eventfd that is borrowed until
- * vh_guard_remove(), is written from the handler.  Installs the handler at the
- * first call.  0 and *@slot, or -ENOSPC, -errno.
+ * Guard [addr, addr + len), which is all of one mapping, or what is used of it.
+ * @fd, a non-blocking eventfd that is borrowed until vh_guard_remove(), is
+ * written by the handler, once.  Installs the handler at the first call.
+ * 0 and *@slot; -ENOSPC: 4096 ranges are guarded already; -errno.
  */
 int vh_guard_add(void *addr, size_t len, int fd, unsigned *slot);
+/* Before the range is unmapped, when nobody touches it any more. */
 void vh_guard_remove(unsigned slot);
 
 /* Was it hit? */

@@ -50,6 +50,10 @@ int vh_server_add(struct vh_server *s, const struct vh_device_ops *ops, void *ct
 void vh_server_remove(struct vh_server *s, struct vh_device *device,
 		      void (*done)(void *arg), void *arg);
 
+/* Call @fn for every device, oldest first.  Control thread only; @fn may remove none. */
+void vh_server_each(struct vh_server *s, void (*fn)(void *arg, struct vh_device *device),
+		    void *arg);
+
 /*
  * Run all reactors, the first in the calling thread and each other in a thread
  * of its own, until vh_server_stop(); then remove every device and return.

@@ -102,6 +102,13 @@ void vh_server_remove(struct vh_server *s, struct vh_device *d, void (*done)(voi
 	vh_session_close(&d->session);
 }
 
+void vh_server_each(struct vh_server *s, void (*fn)(void *arg, struct vh_device *device),
+		    void *arg)
+{
+	vh_list_for_each(l, &s->devices)
+		fn(arg, vh_container_of(l, struct vh_device, link));
+}
+
 /* ---- Running ---- */
 
 static void remove_all(struct vh_server *s)

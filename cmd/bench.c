@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* vhost bench: load for somebody's device, through the front-end role. */
+#include "bench.h"
+
+#include <string.h>
+
+#include "cli.h"
+
+/* An address has a colon before any "=": unix:PATH,server=on. */
+static bool is_address(const char *word)
+{
+	const char *colon = strchr(word, ':'), *equals = strchr(word, '=');
+
+	return colon && (!equals || colon < equals);
+}
+
+/* Splits KEY=VALUE in place.  False: too many, or not of that form. */
+static bool add_word(struct bench_args *a, char *word)
+{
+	char *equals = strchr(word, '=');
+
+	if (is_address(word)) {
+		if (a->n_addresses == sizeof(a->address) / sizeof(a->address[0]))
+			return false;
+		a->address[a->n_addresses++] = word;
+		return true;
+	}
+	if (!equals || a->n_keys == sizeof(a->key) / sizeof(a->key[0]))
+		return false;
+	*equals = '\0';
+	a->key[a->n_keys] = word;
+	a->value[a->n_keys++] = equals + 1;
+	return true;
+}
+
+static int bench(int argc, char **argv)
+{
+	struct bench_args a = {0};
+
+	if (!argc || strcmp(argv[0], "net") != 0)
+		return usage_error(&verb_bench, "bench takes net, then ADDRESS...");
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--json"))
+			a.json = true;
+		else if (argv[i][0] == '-' || !add_word(&a, argv[i]))
+			return usage_error(&verb_bench,
+					   "\"%s\" is neither ADDRESS nor KEY=VALUE",
+					   argv[i]);
+	}
+	return bench_net(&a);
+}
+
+const struct verb verb_bench = {
+	.name = "bench",
+	.run = bench,
+	.summary = "measure somebody's device, as its front-end",
+	.usage = "vhost bench net ADDRESS ADDRESS [KEY=VALUE]... [--json]\n\n"
+		 "Sends frames into the first address and counts what comes out of the "
+		 "second.\n\n"
+		 "  size=N:N:...   frame sizes, 60 to 9014 bytes     "
+		 "64:128:256:512:1024:1518\n"
+		 "  seconds=N      for each size                     1\n"
+		 "  ring=N         entries of each ring              256\n"
+		 "  mrg=on|off     mergeable receive buffers         on\n"
+		 "  duplex=on|off  both directions at once           off\n",
+};

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The kinds of vhost bench: KIND ADDRESS... [KEY=VALUE]... [--json]; exit codes. */
+#ifndef CMD_BENCH_H
+#define CMD_BENCH_H
+
+#include <stdbool.h>
+
+struct bench_args {
+	const char *address[8];
+	unsigned n_addresses;
+	char *key[32], *value[32];
+	unsigned n_keys;
+	bool json;
+};
+
+int bench_net(const struct bench_args *a);
+
+#endif

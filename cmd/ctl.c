@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* vhost ctl: one command for a running daemon. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "control.h"
+
+/* What succeeded without a word needs none; what has an answer is printed as JSON. */
+static void print_answer(struct json_object *answer)
+{
+	json_object_object_del(answer, "ok");
+	if (json_object_object_length(answer) == 1) /* the schema */
+		return;
+	puts(json_object_to_json_string_ext(
+		answer, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+				JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
+static int ctl(int argc, char **argv)
+{
+	struct json_object *answer;
+	int fd, code = EXIT_FAILED;
+
+	if (argc < 2)
+		return usage_error(&verb_ctl, "ctl takes CONTROL COMMAND");
+	fd = control_connect(argv[0]);
+	if (fd < 0)
+		return EXIT_FAILED;
+	answer = control_ask(fd, argc - 1, argv + 1);
+	close(fd);
+	if (answer && control_ok(answer)) {
+		print_answer(answer);
+		code = EXIT_OK;
+	}
+	json_object_put(answer);
+	return code;
+}
+
+const struct verb verb_ctl = {
+	.name = "ctl",
+	.run = ctl,
+	.summary = "tell a running daemon what to do",
+	.usage = "vhost ctl CONTROL COMMAND [ARG...]\n\n"
+		 "  CONTROL  unix:PATH, what the daemon was given with --control\n\n"
+		 "  switch:  port add NAME=ADDRESS[,...] | port del NAME | port list | "
+		 "stat\n"
+		 "  serve:   device list | device del NAME | stat\n",
+};

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* vhost: the command.  Finds the verb; everything else is in the verb's file. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vhost/vhost.h>
+
+#include "cli.h"
+
+static const struct verb *const verbs[] = {
+	&verb_demo,  &verb_serve, &verb_switch, &verb_probe,
+	&verb_bench, &verb_stat,  &verb_ctl,
+};
+
+#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static void print_help(FILE *f)
+{
+	fputs("Usage: vhost [-q|-v|-vv] VERB ...\n"
+	      "       vhost --help | --version | VERB --help\n\n"
+	      "Virtio devices outside the VMM.\n\n",
+	      f);
+	for (size_t i = 0; i < N_VERBS; i++)
+		fprintf(f, "  %-8s %s\n", verbs[i]->name, verbs[i]->summary);
+	fputs("\nExit status: 0 ok, 1 failed, 2 usage, 3 the peer is at fault, "
+	      "4 not supported here.\n",
+	      f);
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < N_VERBS; i++)
+		if (!strcmp(verbs[i]->name, name))
+			return verbs[i];
+	return NULL;
+}
+
+static int run_verb(const struct verb *v, int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-h") != 0)
+			continue;
+		printf("Usage: %s\n%s.\n", v->usage, v->summary);
+		return EXIT_OK;
+	}
+	return v->run(argc, argv);
+}
+
+/* How much to say: -q errors, nothing warnings, -v the life cycle, -vv every message. */
+static bool log_option(const char *arg, enum vh_log_level *level)
+{
+	if (!strcmp(arg, "-q"))
+		*level = VH_LOG_ERROR;
+	else if (!strcmp(arg, "-v"))
+		*level = VH_LOG_INFO;
+	else if (!strcmp(arg, "-vv"))
+		*level = VH_LOG_DEBUG;
+	else
+		return false;
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	enum vh_log_level level = VH_LOG_WARN;
+	const struct verb *v;
+	int i = 1;
+
+	while (i < argc && log_option(argv[i], &level))
+		i++;
+	vh_log_set(level, NULL, NULL);
+	if (i == argc) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+		print_help(stdout);
+		return EXIT_OK;
+	}
+	if (!strcmp(argv[i], "--version")) {
+		printf("vhost %s\n", vh_version());
+		return EXIT_OK;
+	}
+	v = find_verb(argv[i]);
+	if (v)
+		return run_verb(v, argc - i - 1, argv + i + 1);
+	complain("no verb is called \"%s\"", argv[i]);
+	print_help(stderr);
+	return EXIT_USAGE;
+}

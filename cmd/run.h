@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * RUN: [--cores LIST] [--poll busy|adaptive|sleep] [--control CONTROL], and what
+ * serving verbs share: reactors, signals, readiness.
+ */
+#ifndef CMD_RUN_H
+#define CMD_RUN_H
+
+#include <vhost/reactor.h>
+#include <vhost/server.h>
+
+#include "cli.h"
+
+#define RUN_USAGE "[--cores LIST] [--poll busy|adaptive|sleep] [--control unix:PATH]"
+#define MAX_CORES 256
+
+struct run {
+	const struct verb *verb;
+	unsigned n_cores; /* data reactors; 0: one, on any core */
+	int core[MAX_CORES];
+	enum vh_poll_mode poll;
+	const char *control; /* address; NULL: none                */
+	/* After run_start(). */
+	struct vh_reactor *reactor[1 + MAX_CORES]; /* [0] is control  */
+	unsigned n_reactors;
+	struct vh_server *server;
+};
+
+/*
+ * Is argv[*i] an option of RUN?  1: yes, and *@i is on its last word; 0: no;
+ * -1: yes, but wrong (it was said how).
+ */
+int run_option(struct run *r, int argc, char **argv, int *i);
+
+/* Reactors and server.  0 or -errno (logged). */
+int run_start(struct run *r);
+
+/* Until SIGTERM or SIGINT, or vh_server_stop(); says READY=1 to systemd.  0 or -errno. */
+int run_loop(struct run *r);
+
+void run_end(struct run *r);
+
+#endif

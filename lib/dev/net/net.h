@@ -17,11 +17,13 @@
 struct vh_net;
 
 struct vh_net_owner {
-	/* A tx queue has chains (or may have): data reactor of @q.  The queue may be disabled. */
+	/* A tx queue has chains (or may have): data reactor of @q.  The queue may be
+	 * disabled. */
 	void (*transmit)(struct vh_net *n, struct vh_queue *q);
 	/* A queue of @n starts or is about to stop: data reactor of @q.  Or NULL. */
 	void (*queue)(struct vh_net *n, struct vh_queue *q, bool runs);
-	/* The rest on the control thread.  .open: the instance exists, share its queues. */
+	/* The rest on the control thread.  .open: the instance exists, share its queues.
+	 */
 	int (*open)(struct vh_net *n, struct vh_device *d);
 	void (*link)(struct vh_net *n, bool up);
 	int (*rarp)(struct vh_net *n, const uint8_t mac[6]);
@@ -33,8 +35,8 @@ struct vh_net_owner {
 struct vh_net {
 	const struct vh_net_owner *owner;
 	struct vh_device *device; /* set before owner->open    */
-	uint16_t max_pairs;       /* 1 to 128                  */
-	uint16_t mtu;             /* in config space; 0: 1500  */
+	uint16_t max_pairs;	  /* 1 to 128                  */
+	uint16_t mtu;		  /* in config space; 0: 1500  */
 	bool has_mac;
 	uint8_t mac[6];
 };

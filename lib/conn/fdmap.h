@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The peer's memory by way of files that it passes: what every connector over
+ * sockets does for the memory path of connector.h.  Control thread.
+ */
+#ifndef VH_CONN_FDMAP_H
+#define VH_CONN_FDMAP_H
+
+#include <stdbool.h>
+
+#include "mem/map.h"
+#include "wire/msg.h"
+
+struct vh_fdmap_rules {
+	const char *tag; /* for the log                                          */
+	bool any_file;	 /* not only shared memory, where no page can be withheld */
+};
+
+/* As vh_connector_map() and vh_connector_map_log(); fds are closed once mapped. */
+int vh_fdmap_table(const struct vh_fdmap_rules *rules, const struct vh_wire_region *r,
+		   unsigned n, struct vh_msg *m, const struct vh_map *old,
+		   struct vh_mapping **mapping, bool *changed);
+int vh_fdmap_log(const struct vh_fdmap_rules *rules, struct vh_msg *m,
+		 struct vh_mapping **mapping);
+
+#endif

@@ -89,7 +89,7 @@ static const char *check_u64(const struct vh_msg *m, const struct vh_rule *rule)
 
 	if (m->payload == VH_PAYLOAD_VRING_FD)
 		allowed = VH_VRING_INDEX_MASK | VH_VRING_NO_FD;
-	else if (rule->payload == VH_PAYLOAD_LOG_FD && !m->is_reply)
+	else if (rule->payload == VH_PAYLOAD_LOG_FD)
 		allowed = VH_VRING_NO_FD;
 	else if (m->is_reply && m->payload == VH_PAYLOAD_U64 &&
 		 rule->reply_fds == VH_FDS_SUCCESS)

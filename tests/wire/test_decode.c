@@ -361,6 +361,16 @@ static void an_unknown_number_is_taken_and_its_payload_thrown_away(void **state)
 	}
 }
 
+/* Larger than any payload that is kept. */
+static void what_is_not_decoded_is_not_copied(void **state)
+{
+	memset(bytes, 0x77, sizeof(bytes));
+	assert_int_equal(decode_bare(&m, row_of(MAIN, 26), VH_MAX_PAYLOAD, bytes), 0);
+	assert_int_equal(m.payload, VH_PAYLOAD_OPAQUE);
+	for (unsigned i = 0; i < sizeof(m.config); i++)
+		assert_int_equal(((const uint8_t *)&m.config)[i], 0);
+}
+
 static void the_number_spaces_are_separate(void **state)
 {
 	assert_non_null(vh_rule_of(VH_CHANNEL_MAIN, 11));
@@ -430,6 +440,7 @@ int main(void)
 		cmocka_unit_test(a_payload_may_lie_at_any_address),
 		cmocka_unit_test(nothing_of_an_older_message_shows),
 		cmocka_unit_test(an_unknown_number_is_taken_and_its_payload_thrown_away),
+		cmocka_unit_test(what_is_not_decoded_is_not_copied),
 		cmocka_unit_test(the_number_spaces_are_separate),
 		cmocka_unit_test(need_reply_is_told),
 		cmocka_unit_test(a_reply_is_refused_where_requests_are_served),

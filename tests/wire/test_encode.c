@@ -107,6 +107,13 @@ static void config_bytes_that_nobody_filled_go_out_as_zeros(void **state)
 		assert_int_equal(out[HEADER + 12 + i], 0);
 }
 
+static void a_log_fd_message_goes_out_without_a_payload(void **state)
+{
+	vh_msg_init(&m, VH_CHANNEL_MAIN, VH_MSG_SET_LOG_FD);
+	assert_int_equal(m.payload, VH_PAYLOAD_NONE);
+	assert_int_equal(vh_msg_encode(&m, out, sizeof(out)), HEADER);
+}
+
 static void only_the_regions_that_there_are_go_out(void **state)
 {
 	for (unsigned n = 0; n <= 8; n++) {
@@ -232,6 +239,7 @@ int main(void)
 		cmocka_unit_test(padding_is_zero_whatever_was_in_memory),
 		cmocka_unit_test(an_encoding_does_not_depend_on_what_was_in_memory),
 		cmocka_unit_test(config_bytes_that_nobody_filled_go_out_as_zeros),
+		cmocka_unit_test(a_log_fd_message_goes_out_without_a_payload),
 		cmocka_unit_test(only_the_regions_that_there_are_go_out),
 		cmocka_unit_test(an_inflight_message_goes_out_with_its_padding),
 		cmocka_unit_test(a_count_out_of_bounds_is_not_sent),

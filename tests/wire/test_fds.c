@@ -181,9 +181,11 @@ static void fds_are_taken_in_the_order_of_the_regions(void **state)
 
 static void closing_twice_closes_once(void **state)
 {
+	int fd;
+
 	assert_int_equal(decode(21, 0, 1), 0);
 	vh_msg_close(&m);
-	int fd;
+	assert_int_equal(m.n_fds, 0);
 
 	open_fds(&fd, 1); /* most likely the same number */
 	vh_msg_close(&m);

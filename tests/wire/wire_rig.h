@@ -104,6 +104,7 @@ static const struct row rows[] __attribute__((unused)) = {
 };
 
 #define ROWS_END (rows + ARRAY_LEN(rows))
+
 static inline bool row_takes_size(const struct row *r, uint32_t size)
 {
 	switch (r->size) {

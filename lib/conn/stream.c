@@ -96,7 +96,7 @@ static void drop_output(struct vh_stream *s)
 	vh_list_for_each (l, &s->out)
 		chunk_destroy(vh_container_of(l, struct chunk, link));
 	vh_list_init(&s->out);
-	s->out_len = 0;
+	s->out_cost = 0;
 	s->n_out_fds = 0;
 }
 
@@ -305,13 +305,14 @@ static int duplicate_fds(struct chunk *c, const int *fds, unsigned n_fds)
 static int enqueue(struct vh_stream *s, const uint8_t *bytes, size_t len, const int *fds,
 		   unsigned n_fds)
 {
+	const size_t cost = sizeof(struct chunk) + len;
 	struct chunk *c;
 	int err;
 
-	if (len > VH_STREAM_MAX_OUT - s->out_len ||
+	if (cost > VH_STREAM_MAX_OUT - s->out_cost ||
 	    n_fds > VH_STREAM_MAX_OUT_FDS - s->n_out_fds)
 		return -ENOBUFS;
-	c = malloc(sizeof(*c) + len);
+	c = malloc(cost);
 	if (!c)
 		return -ENOMEM;
 	*c = (struct chunk){.len = len};
@@ -322,7 +323,7 @@ static int enqueue(struct vh_stream *s, const uint8_t *bytes, size_t len, const 
 		return err;
 	}
 	vh_list_append(&s->out, &c->link);
-	s->out_len += len;
+	s->out_cost += cost;
 	s->n_out_fds += n_fds;
 	return 0;
 }
@@ -358,7 +359,6 @@ static bool send_chunk(struct vh_stream *s, struct chunk *c)
 		close(c->fds[i]);
 	s->n_out_fds -= c->n_fds;
 	c->n_fds = 0;
-	s->out_len -= (size_t)n;
 	c->done += (size_t)n;
 	return c->done == c->len;
 }
@@ -371,6 +371,7 @@ void vh_stream_flush(struct vh_stream *s)
 		if (!send_chunk(s, c))
 			return;
 		vh_list_remove(&c->link);
+		s->out_cost -= sizeof(*c) + c->len;
 		chunk_destroy(c);
 	}
 }

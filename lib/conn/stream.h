@@ -14,7 +14,7 @@
 #include "base/list.h"
 #include "wire/msg.h"
 
-/* What may pile up for a peer that does not read: bytes, and fds. */
+/* What may pile up for a peer that does not read: bytes of memory, and fds. */
 #define VH_STREAM_MAX_OUT     (1u << 20)
 #define VH_STREAM_MAX_OUT_FDS 64u
 
@@ -34,7 +34,7 @@ struct vh_stream {
 
 	/* What the socket did not take yet. */
 	struct vh_list out;
-	size_t out_len;
+	size_t out_cost; /* bytes of memory */
 	unsigned n_out_fds;
 };
 
@@ -77,7 +77,7 @@ static inline bool vh_stream_is_open(const struct vh_stream *s)
 
 static inline bool vh_stream_has_output(const struct vh_stream *s)
 {
-	return s->out_len != 0;
+	return !vh_list_is_empty(&s->out);
 }
 
 #endif

@@ -20,9 +20,9 @@
 
 struct rig {
 	char dir[32];
-	char path[64];    /* a socket in that folder            */
+	char path[64];	  /* a socket in that folder            */
 	char address[80]; /* "unix:" and the path               */
-	int n_fds;        /* open before the test              */
+	int n_fds;	  /* open before the test              */
 };
 
 int rig_setup(void **state);

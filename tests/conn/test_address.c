@@ -41,8 +41,9 @@ static void commas_separate_and_double_commas_are_literal(void **state)
 
 static void what_was_split_joins_to_the_same_text(void **state)
 {
-	static const char *const texts[] = {"", "a", "a,b=1", "a,,b,c", "a,,,b", ",,", ",",
-					    "x=unix:/a,,b,queues=4,trunk=1:2"};
+	static const char *const texts[] = {
+		"",	 "a",  "a,b=1", "a,,b,c",
+		"a,,,b", ",,", ",",	"x=unix:/a,,b,queues=4,trunk=1:2"};
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

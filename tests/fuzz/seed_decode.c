@@ -125,6 +125,13 @@ static void write_specials(void)
 	vh_msg_init(&m, VH_CHANNEL_MAIN, VH_MSG_GET_CONFIG);
 	m.is_reply = m.empty = true;
 	write_msg(&m, "refused-", 0, SWITCH_EXPECT, m.id);
+	vh_msg_init(&m, VH_CHANNEL_MAIN, VH_MSG_SET_MEM_TABLE);
+	fill(&m);
+	m.is_reply = true;
+	write_msg(&m, "postcopy-", 0, SWITCH_EXPECT, m.id);
+	vh_msg_init(&m, VH_CHANNEL_MAIN, VH_MSG_ADD_MEM_REG);
+	m.is_reply = true;
+	write_msg(&m, "postcopy-", 0, SWITCH_EXPECT, m.id);
 }
 
 int main(int argc, char **argv)

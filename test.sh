@@ -1,0 +1,142 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# ./test.sh             what fits in about 12 minutes on two cores
+# ./test.sh all         both compilers, TSan, format and tidy, every guest scenario
+# ./test.sh long        fuzzing and endurance (FUZZ_SECONDS a target, default 300)
+# ./test.sh NAME...     single suites: unit pair model replay tsan clang examples docs
+#                       check interop guest guests fuzz endurance
+#
+# Installs the Debian packages that a suite needs, says what it skips and why, and ends
+# with a line that counts.
+set -u
+cd "$(dirname "$0")" || exit 1
+export VHOST_SOURCE=$PWD
+BUILD=${BUILD:-$PWD/build}
+export VHOST=$BUILD/release/cmd/vhost
+LOGS=$BUILD/logs
+passed=0 failed=0 skipped=0
+
+say() { printf '\n== %s\n' "$*"; }
+
+count()
+{
+	case $2 in
+	0) passed=$((passed + 1)); printf 'ok    %s (%ss)\n' "$1" "$3" ;;
+	77) skipped=$((skipped + 1)); printf 'skip  %s: %s\n' "$1" "$(tail -n 1 "$4")" ;;
+	*) failed=$((failed + 1)); printf 'FAIL  %s (status %s)\n' "$1" "$2"; tail -n 60 "$4" ;;
+	esac
+}
+
+# NAME COMMAND...: one thing that passes, fails or is skipped (77).
+try()
+{
+	local name=$1 log start status=0
+	shift
+	mkdir -p "$LOGS"
+	log=$LOGS/$(echo "$name" | tr '/ ' '__').log
+	start=$SECONDS
+	"$@" >"$log" 2>&1 </dev/null || status=$?
+	count "$name" "$status" "$((SECONDS - start))" "$log"
+}
+
+# NAME OPTION...: a build folder of that name.
+configure()
+{
+	local dir=$BUILD/$1
+	shift
+	[ -f "$dir/build.ninja" ] || meson setup "$dir" -Dwerror=true "$@"
+}
+
+build() { configure "$@" && ninja -C "$BUILD/$1"; }
+
+# Meson's own tests, one line each.
+meson_suite()
+{
+	local dir=$1 name status seconds
+	shift
+	meson test -C "$BUILD/$dir" --no-rebuild --print-errorlogs "$@" >"$LOGS/$dir-$1.log" 2>&1 </dev/null
+	while read -r name status seconds; do
+		case $status in
+		OK) count "$dir $name" 0 "$seconds" /dev/null ;;
+		SKIP) count "$dir $name" 77 0 "$LOGS/$dir-$1.log" ;;
+		*) count "$dir $name" 1 0 "$LOGS/$dir-$1.log" ;;
+		esac
+	done < <(sed -nE 's/^ *[0-9]+\/[0-9]+ +(.*[^ ]) +(OK|FAIL|TIMEOUT|ERROR|SKIP|UNEXPECTEDPASS) +([0-9.]+)s.*/\1 \2 \3/p' \
+		"$LOGS/$dir-$1.log" | sed -E 's/^[^ ]+ - libvhost:| \/ / /g; s/^ *([^ ]+) .*((OK|FAIL|TIMEOUT|ERROR|SKIP|UNEXPECTEDPASS) [0-9.]+)$/\1 \2/')
+}
+
+asan=(-Db_sanitize=address,undefined -Db_lundef=false --buildtype=debugoptimized)
+
+need() { tests/lab/packages.sh "$@"; }
+
+release() { try "build: gcc, release" build release --buildtype=release -Dtests=false; }
+
+suite_unit()
+{
+	need build test
+	try "build: gcc, ASan and UBSan" build asan "${asan[@]}"
+	meson_suite asan --suite unit
+	meson_suite asan --suite pair
+	meson_suite asan --suite model
+}
+suite_pair() { need build test; try "build: gcc, ASan and UBSan" build asan "${asan[@]}"; meson_suite asan --suite pair; }
+suite_model()
+{
+	need build test model
+	try "model: sleep and wake" tests/model/run.sh
+}
+suite_clang()
+{
+	need build test clang
+	try "build: clang, ASan and UBSan" env CC=clang bash -c "$(declare -f configure build); BUILD=$BUILD; build clang ${asan[*]}"
+	meson_suite clang --suite unit
+	meson_suite clang --suite pair
+}
+suite_tsan()
+{
+	need build test
+	try "build: gcc, TSan" build tsan -Db_sanitize=thread -Db_lundef=false
+	meson_suite tsan --suite unit
+	meson_suite tsan --suite pair
+}
+suite_examples() { need build test; release; try "examples against the installed package" tests/examples/run.sh; }
+suite_docs() { need build test; release; try "every command in the documents" tests/docs/run.sh; }
+suite_check() { need build check; try "format, tidy and layering" tests/check/run.sh; }
+suite_demo() { need build; release; try "demo" "$VHOST" demo --seconds 3; }
+suite_interop()
+{
+	need build interop
+	release
+	for t in testpmd_frontends dpdk_vhost_backend qsd_backend; do
+		try "interop: $t" "tests/interop/$t.sh"
+	done
+}
+suite_guest() { need build guest; release; try "guest: ping_and_iperf" tests/guest/ping_and_iperf.sh; }
+suite_guests()
+{
+	need build guest
+	release
+	for t in offloads multiqueue reboot switch_killed port_add_del tap_uplink migration; do
+		try "guest: $t" "tests/guest/$t.sh"
+	done
+}
+suite_fuzz() { need build fuzz; try "fuzz" tests/fuzz/run.sh "${FUZZ_SECONDS:-300}"; }
+suite_endurance() { need build; release; try "endurance" "$VHOST" demo --seconds "${ENDURANCE_SECONDS:-600}"; }
+
+short=(unit model demo examples docs interop guest)
+suites=("$@")
+[ $# -gt 0 ] || suites=("${short[@]}")
+case ${1:-} in
+all) suites=("${short[@]}" clang tsan check guests) ;;
+long) suites=(fuzz endurance) ;;
+esac
+
+mkdir -p "$LOGS"
+for s in "${suites[@]}"; do
+	declare -F "suite_$s" >/dev/null || { echo "test.sh: there is no suite \"$s\"" >&2; exit 2; }
+	say "$s"
+	"suite_$s"
+done
+printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -127,8 +127,12 @@ void vh_client_want_calls(struct vh_client_queue *q, bool on);
 /* The eventfd of calls, for an application's own loop. */
 int vh_client_queue_fd(const struct vh_client_queue *q);
 
-/* 0, or -EPROTO once the back-end broke this queue's ring. */
-int vh_client_queue_error(const struct vh_client_queue *q);
+/*
+ * 0; -EPROTO once the back-end broke this queue's ring; -EIO when it says that the
+ * queue is broken; -EPIPE while the back-end is known to be gone.  Starting the
+ * queue again, or vh_client_connect(), cures them.
+ */
+int vh_client_queue_error(struct vh_client_queue *q);
 
 /* Chains that are with the device. */
 unsigned vh_client_outstanding(const struct vh_client_queue *q);

@@ -35,20 +35,29 @@ int vh_reactor_create(const struct vh_reactor_params *params, struct vh_reactor 
 /* Nothing may be registered with it any more; posted calls that did not run are run now. */
 void vh_reactor_destroy(struct vh_reactor *r);
 
-/* Run until vh_reactor_stop().  0, or -errno when the loop itself failed. */
+/*
+ * Run until vh_reactor_stop().  0, or -errno when the loop itself failed or the
+ * CPU is not one of ours.  The thread gets the name, unless it is the process's
+ * first (whose name is the process's), and the CPU while it is here.
+ */
 int vh_reactor_run(struct vh_reactor *r);
 
-/* Any thread, and async-signal-safe.  Before vh_reactor_run(): it returns at once. */
+/*
+ * Any thread, and async-signal-safe.  Before vh_reactor_run(): it returns after
+ * one turn.  Each return of vh_reactor_run() uses up what was asked before it.
+ */
 void vh_reactor_stop(struct vh_reactor *r);
 
 /*
  * One turn without waiting: at most @budget units of work a queue (0: the
- * default).  The number of things done; 0 means vh_reactor_fd() tells when to
- * come back; more than 0 means come back as soon as you can.
+ * default).  0 means vh_reactor_fd() tells when to come back; more than 0 (the
+ * number of things done, 1 while idle queues are still being polled) means come
+ * back as soon as you can, and vh_reactor_fd() may say nothing; or -errno.  Not
+ * from inside the reactor's own calls.
  */
 int vh_reactor_poll(struct vh_reactor *r, unsigned budget);
 
-/* Readable when vh_reactor_poll() has something to do. */
+/* Readable when vh_reactor_poll(), which returned 0, has something to do again. */
 int vh_reactor_fd(const struct vh_reactor *r);
 
 /* Call @fn(@arg) on the reactor's thread, in order.  Any thread.  0 or -ENOMEM. */

@@ -23,11 +23,11 @@ struct vh_post {
 struct vh_mailbox {
 	/* any thread: */
 	struct vh_post *newest; /* a stack, reversed by the taker */
-	uint32_t armed;         /* the taker wants a write to fd  */
-	int fd;                 /* eventfd                        */
+	uint32_t armed;		/* the taker wants a write to fd  */
+	int fd;			/* eventfd                        */
 	/* the taker: */
 	bool listening; /* armed, and not disarmed since              */
-	uint64_t owed;  /* writes to fd that are promised or unread   */
+	uint64_t owed;	/* writes to fd that are promised or unread   */
 };
 
 int vh_mailbox_init(struct vh_mailbox *m); /* 0 or -errno */

@@ -22,10 +22,18 @@ void vh_reactor_post_node(struct vh_reactor *r, struct vh_post *post);
 /* Are we on the reactor's thread (or does it not run yet)? */
 bool vh_reactor_is_here(const struct vh_reactor *r);
 
-/* Nanoseconds of CLOCK_MONOTONIC, read once a turn. */
+/* Nanoseconds of CLOCK_MONOTONIC, read at most once a turn, when first asked for. */
 uint64_t vh_reactor_now(const struct vh_reactor *r);
 
 const char *vh_reactor_name(const struct vh_reactor *r);
+
+struct vh_reactor_counters {
+	uint64_t turns;
+	uint64_t sleeps; /* turns that waited for something to happen */
+};
+
+/* Any thread. */
+void vh_reactor_read_counters(const struct vh_reactor *r, struct vh_reactor_counters *c);
 
 /* ---- File descriptors ---- */
 
@@ -35,14 +43,19 @@ struct vh_event {
 	struct vh_list link; /* the reactor's */
 };
 
-/* @events as for epoll.  0 or -errno. */
+/* @events as for epoll.  0 or -errno: -EPERM for a regular file, -EEXIST for an fd twice.
+ */
 int vh_event_add(struct vh_reactor *r, struct vh_event *ev, uint32_t events);
 int vh_event_modify(struct vh_reactor *r, struct vh_event *ev, uint32_t events);
 
-/* Also from inside any event's fn; @ev may be freed at once. */
+/*
+ * Also from inside any event's fn; @ev may be freed at once.  Close the fd
+ * after this, not before: epoll knows the file, which a peer may hold open.
+ * An @ev that was never added (zeroed) or is removed already is ignored.
+ */
 void vh_event_remove(struct vh_reactor *r, struct vh_event *ev);
 
-/* ---- Timers ---- */
+/* ---- Timers: each runs once, never early ---- */
 
 struct vh_timer {
 	uint64_t due; /* ns, vh_reactor_now()'s clock */
@@ -51,13 +64,18 @@ struct vh_timer {
 };
 
 void vh_timer_init(struct vh_timer *t, void (*fn)(struct vh_timer *t));
-void vh_timer_arm(struct vh_reactor *r, struct vh_timer *t, uint64_t in_ns); /* again: moves it */
+/* Again: moves it.  Never runs in the turn that arms it, so @fn may arm its own timer. */
+void vh_timer_arm(struct vh_reactor *r, struct vh_timer *t, uint64_t in_ns);
 void vh_timer_disarm(struct vh_reactor *r, struct vh_timer *t);
 bool vh_timer_is_armed(const struct vh_timer *t);
 
 /* ---- The end of the turn ---- */
 
-/* @fn runs once at the end of this turn, however often it is deferred before that. */
+/*
+ * @fn runs once at the end of this turn, however often it is deferred before
+ * that.  What is deferred by an @fn runs at the end of the next turn, which
+ * comes without sleeping.
+ */
 struct vh_deferred {
 	void (*fn)(struct vh_deferred *d);
 	struct vh_list link; /* initialise with vh_list_init() */
@@ -73,7 +91,8 @@ void vh_reactor_undefer(struct vh_deferred *d);
  * .work returned 0 for long enough (not at all in sleep mode, about 50 us in
  * adaptive, never in busy) it calls .arm; if that says that more came, it goes
  * on polling, else it waits for @fd (edge-triggered, never read) or, when @fd
- * is -1, for a timer of 1 ms, and calls .disarm when it looks again.
+ * is -1, for a timer of 1 ms.  It calls .disarm when it looks again, also
+ * after .arm said that more came.
  */
 struct vh_poller;
 
@@ -90,20 +109,21 @@ enum vh_poller_state { VH_POLLER_OFF, VH_POLLER_BUSY, VH_POLLER_ARMED };
 
 struct vh_poller {
 	const struct vh_poller_ops *ops;
-	int fd;                     /* borrowed; -1: the peer never kicks   */
-	/* the reactor's own: */
+	int fd; /* borrowed; -1: the peer never kicks   */
+	/* the reactor's own, zeroed before vh_poller_add(): */
 	enum vh_poller_state state;
-	uint64_t idle_since;        /* ns; 0: had work in the last turn     */
-	uint64_t kicks;             /* wake-ups through fd                  */
+	uint64_t idle_since; /* ns; 0: had work when last looked at  */
+	uint64_t kicks;	     /* wake-ups through fd                  */
+	struct vh_reactor *reactor;
 	struct vh_event event;
 	struct vh_list link;
 };
 
 /* Starts busy, so that the first look needs no kick.  0 or -errno. */
 int vh_poller_add(struct vh_reactor *r, struct vh_poller *p);
-/* Legal inside .work; nothing of @p is called afterwards. */
+/* Legal inside .work and .arm; nothing of @p is called or touched afterwards. */
 void vh_poller_remove(struct vh_reactor *r, struct vh_poller *p);
-/* Look now, whatever its state. */
+/* Look in this turn or the next, whatever its state. */
 void vh_poller_wake(struct vh_reactor *r, struct vh_poller *p);
 
 #endif

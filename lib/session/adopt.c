@@ -62,7 +62,7 @@ static bool is_settled(const struct vh_queue *q, const struct vh_handover *h)
 {
 	if (!q->view)
 		return true;
-	if (wants_drain(h))
+	if (h->drains)
 		return vh_queue_outstanding(q) == 0;
 	/* Chains of the present epoch do not hold it up, those of the other parity do. */
 	return h->settle == VH_SETTLE_PAUSED || q->out[~q->view->map->epoch & 1] == 0;
@@ -94,7 +94,7 @@ static void park(struct vh_queue *q, struct vh_handover *h)
 
 static void finish(struct vh_queue *q, struct vh_handover *h)
 {
-	if (wants_drain(h)) {
+	if (h->drains) {
 		if (q->ring)
 			vh_queue_publish(q);
 		if (h->view)
@@ -175,7 +175,8 @@ static void swap(struct vh_queue *q, struct vh_handover *h)
 
 static void adopt(struct vh_queue *q, struct vh_handover *h)
 {
-	if (!wants_drain(h)) {
+	h->drains = wants_drain(h);
+	if (!h->drains) {
 		swap(q, h);
 	} else if (q->view) {
 		q->fetching = false;

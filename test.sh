@@ -55,15 +55,16 @@ meson_suite()
 {
 	local dir=$1 name status seconds
 	shift
-	meson test -C "$BUILD/$dir" --no-rebuild --print-errorlogs "$@" >"$LOGS/$dir-$1.log" 2>&1 </dev/null
+	meson test -C "$BUILD/$dir" --no-rebuild --print-errorlogs "$1" "$2" \
+		>"$LOGS/$dir-$2.log" 2>&1 </dev/null
+	# " 3/31 libvhost:unit / base/log  OK  0.02s"
 	while read -r name status seconds; do
 		case $status in
-		OK) count "$dir $name" 0 "$seconds" /dev/null ;;
-		SKIP) count "$dir $name" 77 0 "$LOGS/$dir-$1.log" ;;
-		*) count "$dir $name" 1 0 "$LOGS/$dir-$1.log" ;;
+		OK) count "$dir $name" 0 "${seconds%s}" /dev/null ;;
+		SKIP) count "$dir $name" 77 0 "$LOGS/$dir-$2.log" ;;
+		*) count "$dir $name" 1 0 "$LOGS/$dir-$2.log" ;;
 		esac
-	done < <(sed -nE 's/^ *[0-9]+\/[0-9]+ +(.*[^ ]) +(OK|FAIL|TIMEOUT|ERROR|SKIP|UNEXPECTEDPASS) +([0-9.]+)s.*/\1 \2 \3/p' \
-		"$LOGS/$dir-$1.log" | sed -E 's/^[^ ]+ - libvhost:| \/ / /g; s/^ *([^ ]+) .*((OK|FAIL|TIMEOUT|ERROR|SKIP|UNEXPECTEDPASS) [0-9.]+)$/\1 \2/')
+	done < <(awk '$1 ~ /^[0-9]+\/[0-9]+$/ && $3 == "/" {print $4, $5, $6}' "$LOGS/$dir-$2.log")
 }
 
 asan=(-Db_sanitize=address,undefined -Db_lundef=false --buildtype=debugoptimized)

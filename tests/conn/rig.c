@@ -4,12 +4,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -80,6 +82,13 @@ int rig_setup(void **state)
 	return 0;
 }
 
+bool rig_path_exists(const struct rig *rig)
+{
+	struct stat st;
+
+	return lstat(rig->path, &st) == 0;
+}
+
 int rig_teardown(void **state)
 {
 	struct rig *rig = *state;
@@ -115,6 +124,15 @@ struct vh_connector *rig_open_pair(enum vh_role role, int *peer)
 	*peer = pair[1];
 	rig_expect(c, VH_NEWS_UP);
 	return c;
+}
+
+struct vh_connector *rig_open_with(const struct rig *rig, const char *options,
+				   enum vh_role role)
+{
+	char address[160];
+
+	snprintf(address, sizeof(address), "%s,%s", rig->address, options);
+	return rig_open(address, role);
 }
 
 enum vh_news rig_next(struct vh_connector *c, struct vh_msg *m)
@@ -289,6 +307,33 @@ bool peer_is_closed(int fd)
 	return recv(fd, &byte, 1, MSG_DONTWAIT) <= 0;
 }
 
+struct vh_msg rig_message(enum vh_channel channel, uint32_t id)
+{
+	struct vh_msg m;
+
+	vh_msg_init(&m, channel, id);
+	return m;
+}
+
+void rig_link_open(struct rig_link *l)
+{
+	int pair[2];
+
+	peer_pair(pair);
+	vh_stream_init(&l->s, "test", VH_CHANNEL_MAIN, true);
+	assert_int_equal(vh_stream_open(&l->s, pair[0]), 0);
+	l->peer = pair[1];
+}
+
+void rig_link_close(struct rig_link *l)
+{
+	vh_stream_close(&l->s);
+	if (l->peer >= 0)
+		close(l->peer);
+}
+
+/* ---- Memory ---- */
+
 int rig_memfd(uint64_t len)
 {
 	int fd = memfd_create("test", MFD_CLOEXEC);
@@ -296,4 +341,38 @@ int rig_memfd(uint64_t len)
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, (off_t)len), 0);
 	return fd;
+}
+
+struct vh_msg rig_table(const struct vh_wire_region *r, unsigned n, const int *fds)
+{
+	struct vh_msg m;
+
+	vh_msg_init(&m, VH_CHANNEL_MAIN, VH_MSG_SET_MEM_TABLE);
+	m.mem.n = m.n_fds = n;
+	for (unsigned i = 0; i < n; i++) {
+		m.mem.region[i] = r[i];
+		m.fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+	}
+	return m;
+}
+
+uint8_t rig_byte_at(int fd, uint64_t offset)
+{
+	uint8_t b;
+
+	assert_int_equal(pread(fd, &b, 1, (off_t)offset), 1);
+	return b;
+}
+
+unsigned rig_count_memfd_maps(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	char line[512];
+	unsigned n = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, "memfd:test") != NULL;
+	fclose(f);
+	return n;
 }

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "conn/connector.h"
+#include "conn/stream.h"
 
 /* ---- Set-up of each test: an empty log, a new folder, the fds counted ---- */
 
@@ -32,6 +33,7 @@ int rig_teardown(void **state);
 #define RIG_TEST(fn) cmocka_unit_test_setup_teardown(fn, rig_setup, rig_teardown)
 
 int rig_count_fds(void);
+bool rig_path_exists(const struct rig *rig);
 
 /* ---- The log ---- */
 
@@ -42,6 +44,9 @@ unsigned rig_logged(const char *text);
 /* ---- A connector, driven by its poll fd ---- */
 
 struct vh_connector *rig_open(const char *address, enum vh_role role);
+/* The rig's address with these options behind it. */
+struct vh_connector *rig_open_with(const struct rig *rig, const char *options,
+				   enum vh_role role);
 /* "fd:N" of one end of a socket pair; *@peer is the other. */
 struct vh_connector *rig_open_pair(enum vh_role role, int *peer);
 /* Waits for the next news; a minute without any is a failure. */
@@ -71,7 +76,26 @@ int peer_read(int fd, uint32_t *id, uint32_t *flags, void *payload, size_t size,
 /* True when the other side has hung up: waits for it. */
 bool peer_is_closed(int fd);
 
+struct vh_msg rig_message(enum vh_channel channel, uint32_t id);
+
+/* A stream that serves the main channel, and its peer. */
+struct rig_link {
+	struct vh_stream s;
+	int peer;
+};
+
+void rig_link_open(struct rig_link *l);
+/* @l->peer may be closed already: -1. */
+void rig_link_close(struct rig_link *l);
+
+/* ---- Memory ---- */
+
 /* A memfd of @len bytes. */
 int rig_memfd(uint64_t len);
+/* SET_MEM_TABLE of @r, with duplicates of @fds. */
+struct vh_msg rig_table(const struct vh_wire_region *r, unsigned n, const int *fds);
+uint8_t rig_byte_at(int fd, uint64_t offset);
+/* How many mappings of such memfds there are. */
+unsigned rig_count_memfd_maps(void);
 
 #endif

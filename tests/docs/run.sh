@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Runs every command of the documents.  In README.md, man/*.md and docs/*.md a fence
-# that begins with
+# Runs every command of the documents.  The examples of man pages, between .EX and .EE,
+# are run as they stand; and in README.md and docs/*.md a fence that begins with
 #     ```sh run
 # is run as it stands, in a folder of its own, with `vhost` on the path; each must succeed.
 # One that begins with plain ```sh is for machines that a test has not (a VM's disk,
@@ -24,7 +24,19 @@ split()
 	out { print > out }' "$1"
 }
 
-for doc in "$source"/README.md "$source"/man/*.md "$source"/docs/*.md; do
+# The examples of a man page, without its escapes
+examples()
+{
+	awk -v dir="$dir" -v base="$2" '
+	/^\.EX$/ { out = dir "/" base "." ++n ".run"; next }
+	/^\.EE$/ { out = ""; next }
+	out { gsub(/\\-/, "-"); print > out }' "$1"
+}
+
+for page in "$source"/man/*.1; do
+	examples "$page" "$(basename "$page" .1)"
+done
+for doc in "$source"/README.md "$source"/docs/*.md; do
 	[ -f "$doc" ] && split "$doc" "$(basename "$doc" .md)"
 done
 for fence in "$dir"/*.run "$dir"/*.sh; do

@@ -50,8 +50,6 @@ static const char *next_insert(struct vh_backend *b, const struct vh_wire_region
 	if (b->n_next == VH_MAX_SLOTS)
 		return "more memory regions than slots";
 	for (unsigned i = 0; i < b->n_next; i++) {
-		if (regions_are_equal(&b->next[i], r))
-			return "a memory region that is there already";
 		if (regions_overlap(&b->next[i], r))
 			return "memory regions that overlap";
 		at += b->next[i].gpa < r->gpa;
@@ -95,14 +93,28 @@ const char *vh_backend_set_mem_table(struct vh_backend *b, const struct vh_msg *
 	return mapping(b, fault, fx);
 }
 
+static bool has_region(const struct vh_backend *b, const struct vh_wire_region *r)
+{
+	for (unsigned i = 0; i < b->n_regions; i++)
+		if (regions_are_equal(&b->region[i], r))
+			return true;
+	return false;
+}
+
+/* QEMU up to 8.1 adds each region once for every queue pair: the first one counts. */
 const char *vh_backend_add_mem_reg(struct vh_backend *b, const struct vh_msg *m,
 				   struct vh_effects *fx)
 {
+	if (has_region(b, &m->mem_reg.region))
+		return NULL;
 	next_copy(b);
 	return mapping(b, next_insert(b, &m->mem_reg.region), fx);
 }
 
-/* "VHOST_USER_REM_MEM_REG": the offset into the file does not count. */
+/*
+ * "VHOST_USER_REM_MEM_REG": the offset into the file does not count.  One that is
+ * not there is what the QEMU of above asks for, too, from the second queue pair on.
+ */
 const char *vh_backend_rem_mem_reg(struct vh_backend *b, const struct vh_msg *m,
 				   struct vh_effects *fx)
 {
@@ -115,7 +127,11 @@ const char *vh_backend_rem_mem_reg(struct vh_backend *b, const struct vh_msg *m,
 			continue;
 		b->next[b->n_next++] = *have;
 	}
-	return mapping(b, b->n_next == b->n_regions ? "no such memory region" : NULL, fx);
+	if (b->n_next == b->n_regions) {
+		next_clear(b);
+		return NULL;
+	}
+	return mapping(b, NULL, fx);
 }
 
 /* Both tables are sorted, so one walk through both will do. */

@@ -241,13 +241,13 @@ static void a_region_is_added_under_a_pause(void **state)
 
 static void regions_that_cannot_be_added_are_refused(void **state)
 {
-	struct vh_wire_region bad[4] = {region_a(), region_a(), region_b(), region_b()};
+	struct vh_wire_region bad[3] = {region_a(), region_b(), region_b()};
 	struct rig r;
 
-	bad[1].uva = UVA_B; /* overlaps by gpa   */
-	bad[2].uva = UVA_A; /* overlaps by uva   */
-	bad[3].size = 0;
-	for (unsigned i = 0; i < 4; i++) {
+	bad[0].uva = UVA_B; /* overlaps by gpa   */
+	bad[1].uva = UVA_A; /* overlaps by uva   */
+	bad[2].size = 0;
+	for (unsigned i = 0; i < 3; i++) {
 		rig_init_running(&r);
 		r.ask = true;
 		send_region(&r, VH_MSG_ADD_MEM_REG, bad[i]);
@@ -299,26 +299,20 @@ static void a_region_is_removed_whatever_its_offset(void **state)
 	assert_int_equal(r.b.n_regions, 1);
 }
 
-static void a_region_that_is_not_there_is_not_removed(void **state)
+/* QEMU up to 8.1 says it again for each queue pair. */
+static void a_region_added_or_removed_twice_counts_once(void **state)
 {
 	struct rig r;
 
-	for (unsigned i = 0; i < 3; i++) {
-		struct vh_wire_region a = region_a();
-
-		a.gpa += i == 0;
-		a.size += i == 1;
-		a.uva += i == 2;
-		rig_init_running(&r);
-		r.ask = true;
-		send_region(&r, VH_MSG_REM_MEM_REG, a);
-		expect_ack(&r, 1);
-		assert_int_equal(r.b.n_regions, 1);
-		assert_int_equal(r.b.n_next, 0);
-		r.ask = false;
-		send_region(&r, VH_MSG_REM_MEM_REG, a);
-		expect_closed(&r);
-	}
+	rig_init_running(&r);
+	r.ask = true;
+	send_region(&r, VH_MSG_ADD_MEM_REG, region_a());
+	expect_ack(&r, 0);
+	assert_int_equal(r.b.n_regions, 1);
+	send_region(&r, VH_MSG_REM_MEM_REG, region_b());
+	expect_ack(&r, 0);
+	assert_int_equal(r.b.n_regions, 1);
+	assert_int_equal(r.b.memory_epoch, 0);
 }
 
 /* What a front-end does to change the region that holds the rings. */
@@ -459,7 +453,7 @@ int main(void)
 		cmocka_unit_test(regions_that_cannot_be_added_are_refused),
 		cmocka_unit_test(there_are_as_many_slots_as_we_say),
 		cmocka_unit_test(a_region_is_removed_whatever_its_offset),
-		cmocka_unit_test(a_region_that_is_not_there_is_not_removed),
+		cmocka_unit_test(a_region_added_or_removed_twice_counts_once),
 		cmocka_unit_test(
 			removing_and_adding_the_memory_of_a_ring_parks_and_resumes_it),
 		cmocka_unit_test(a_table_replaces_all_slots),

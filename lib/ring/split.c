@@ -55,10 +55,13 @@ static inline const uint8_t *used_event(const struct vh_ring *r)
 	return r->layout.avail + ENTRIES + AVAIL_SIZE * r->num;
 }
 
+/* The address comes from the front-end and has not been looked at. */
 static void used_log(struct vh_ring *r, uint64_t off, uint64_t len)
 {
-	if (r->log && r->layout.log_used)
-		vh_dirty_log_mark(r->log, r->layout.log_gpa + off, len);
+	uint64_t gpa;
+
+	if (r->log && r->layout.log_used && vh_add_u64(r->layout.log_gpa, off, &gpa))
+		vh_dirty_log_mark(r->log, gpa, len);
 }
 
 /* Write a word of the used area other than the index. */

@@ -8,8 +8,8 @@
 /* ---- What goes out ---- */
 
 /* Offsets in the virtio-net header count from the Ethernet header, which may change. */
-static void write_header(struct vh_out *o, const struct virtio_net_hdr_v1 *from, int shift,
-			 unsigned hdr_len)
+static void write_header(struct vh_out *o, const struct virtio_net_hdr_v1 *from,
+			 int shift, unsigned hdr_len)
 {
 	struct virtio_net_hdr_v1 h = *from;
 
@@ -23,7 +23,8 @@ static void write_header(struct vh_out *o, const struct virtio_net_hdr_v1 *from,
 }
 
 /* How many bytes longer the Ethernet header got. */
-static int write_ethernet(struct vh_out *o, const struct vh_eth *e, enum vh_vlan_form form)
+static int write_ethernet(struct vh_out *o, const struct vh_eth *e,
+			  enum vh_vlan_form form)
 {
 	unsigned n = vh_vlan_header(e, form, o->head + o->head_len);
 
@@ -138,7 +139,8 @@ static bool copy_straight(const struct vh_out *o, struct vh_chain *c)
 	const struct vh_frame *f = o->frame;
 	uint8_t *at = to->va;
 
-	if (!c->n_in || to->len < vh_out_len(o) || f->skip + o->off + o->len > f->seg->len)
+	if (!c->n_in || to->len < vh_out_len(o) ||
+	    f->skip + o->off + o->len > f->seg->len)
 		return false;
 	memcpy(at, o->head, o->head_len);
 	memcpy(at + o->head_len, f->seg->va + f->skip + o->off, o->len);
@@ -146,7 +148,8 @@ static bool copy_straight(const struct vh_out *o, struct vh_chain *c)
 }
 
 /* All but the last are full. */
-static void share_out(uint32_t bytes, struct vh_chain *const *c, unsigned n, uint32_t *len)
+static void share_out(uint32_t bytes, struct vh_chain *const *c, unsigned n,
+		      uint32_t *len)
 {
 	for (unsigned i = 0; i < n; i++) {
 		len[i] = bytes < c[i]->in_len ? bytes : c[i]->in_len;

@@ -67,8 +67,8 @@ static void send_out(struct egress *e)
 	e->n.bytes += vh_out_len(&e->out) - e->hdr_len;
 }
 
-static void send_pieces(struct egress *e, const struct vh_packet *p, enum vh_vlan_form form,
-			enum vh_work work)
+static void send_pieces(struct egress *e, const struct vh_packet *p,
+			enum vh_vlan_form form, enum vh_work work)
 {
 	struct vh_cutter cutter;
 	struct vh_piece piece;
@@ -80,7 +80,8 @@ static void send_pieces(struct egress *e, const struct vh_packet *p, enum vh_vla
 	}
 	e->n.software++;
 	while (vh_cutter_next(&cutter, &piece)) {
-		if (!vh_out_piece(&e->out, &p->frame, &piece, &p->eth, form, e->hdr_len)) {
+		if (!vh_out_piece(&e->out, &p->frame, &piece, &p->eth, form,
+				  e->hdr_len)) {
 			e->n.drop_offload++;
 			return;
 		}
@@ -125,8 +126,8 @@ static void to_uplink(struct vh_worker *w, struct vh_port *to, const struct vh_b
 	vh_out_counters_add(&to->place[w->index].out, &e.n);
 }
 
-static void to_borrowed(struct vh_port *to, struct vh_sink *sink, const struct vh_batch *b,
-			const uint8_t *packets, unsigned n)
+static void to_borrowed(struct vh_port *to, struct vh_sink *sink,
+			const struct vh_batch *b, const uint8_t *packets, unsigned n)
 {
 	struct egress e; /* not initialised as a whole: it is large */
 

@@ -114,7 +114,8 @@ static struct entry *look_up(const struct vh_fdb *f, uint64_t key, uint64_t *val
 	return NULL;
 }
 
-bool vh_fdb_find(const struct vh_fdb *f, uint64_t key, uint16_t *port, uint16_t *generation)
+bool vh_fdb_find(const struct vh_fdb *f, uint64_t key, uint16_t *port,
+		 uint16_t *generation)
 {
 	uint64_t value;
 
@@ -127,7 +128,8 @@ bool vh_fdb_find(const struct vh_fdb *f, uint64_t key, uint16_t *port, uint16_t 
 
 /* ---- Writing: under the lock ---- */
 
-/* Addresses of the port and generation of @value: what its predecessor left counts not. */
+/* Addresses of the port and generation of @value: what its predecessor left counts not.
+ */
 static unsigned count_of(const struct vh_fdb *f, uint64_t value)
 {
 	uint32_t c = f->count[value_port(value)];

@@ -36,7 +36,8 @@ static inline uint64_t vh_fdb_key(const uint8_t mac[6], uint16_t vlan)
 }
 
 /* Where @key is, or false.  Any thread. */
-bool vh_fdb_find(const struct vh_fdb *f, uint64_t key, uint16_t *port, uint16_t *generation);
+bool vh_fdb_find(const struct vh_fdb *f, uint64_t key, uint16_t *port,
+		 uint16_t *generation);
 
 /*
  * @key was seen as the source of a frame from @port, whose generation is @generation.

@@ -133,6 +133,7 @@ static bool forward_to_each(struct vh_source *s, struct vh_batch *b, unsigned en
 			still++;
 		}
 	}
+	b->tries += still != 0;
 	return !still;
 }
 
@@ -216,6 +217,7 @@ static bool flood_again(struct vh_source *s, struct vh_batch *b, unsigned end,
 				b->again[i] &= ~(1ULL << bit);
 		}
 	}
+	b->tries += !all;
 	return all;
 }
 
@@ -252,10 +254,8 @@ static bool forward_batch(struct vh_source *s, struct vh_batch *b, struct vh_tur
 			done = forward_to_all(s, b, end, turn);
 		else
 			done = forward_to_each(s, b, end, turn);
-		if (!done) {
-			b->tries++;
+		if (!done)
 			return false;
-		}
 		b->tries = 0;
 		b->at = end;
 	}

@@ -36,7 +36,8 @@ static bool parse_number(const char *s, const char *end, unsigned long min,
 	return stop == end && *n >= min && *n <= max;
 }
 
-static int bad(const struct parser *x, const char *key, const char *value, const char *right)
+static int bad(const struct parser *x, const char *key, const char *value,
+	       const char *right)
 {
 	vh_log(x, VH_LOG_ERROR, "%s=%s: must be %s", key, value, right);
 	return -EINVAL;
@@ -90,7 +91,8 @@ static int parse_trunk(struct parser *x, const char *v)
 		unsigned long id;
 
 		if (!parse_number(s, end, 1, VH_VLAN_IDS - 2, &id))
-			return bad(x, "trunk", v, "VLAN ids, 1 to 4094, with colons between");
+			return bad(x, "trunk", v,
+				   "VLAN ids, 1 to 4094, with colons between");
 		x->p->vlans.allowed[id / 64] |= 1ULL << (id % 64);
 		s = end;
 		if (!*s)
@@ -104,8 +106,9 @@ static const struct {
 	const char *key;
 	int (*parse)(struct parser *x, const char *value);
 } options[] = {
-	{"queues", parse_queues}, {"mtu", parse_mtu},		{"vlan", parse_vlan},
-	{"trunk", parse_trunk},	  {"native", parse_native_vlan},
+	{"queues", parse_queues},      {"mtu", parse_mtu},
+	{"vlan", parse_vlan},	       {"trunk", parse_trunk},
+	{"native", parse_native_vlan},
 };
 
 /* Parse "KEY=VALUE" if it is ours: 1; 0: it is not; or -errno. */
@@ -113,7 +116,8 @@ static int parse_option(struct parser *x, const char *text)
 {
 	size_t key_len = strcspn(text, "=");
 
-	for (size_t i = 0; text[key_len] && i < sizeof(options) / sizeof(options[0]); i++) {
+	for (size_t i = 0; text[key_len] && i < sizeof(options) / sizeof(options[0]);
+	     i++) {
 		int err;
 
 		if (strlen(options[i].key) != key_len ||
@@ -125,7 +129,8 @@ static int parse_option(struct parser *x, const char *text)
 	return 0;
 }
 
-/* Where the part that begins at @s ends: a comma that is not one of a pair, or the end. */
+/* Where the part that begins at @s ends: a comma that is not one of a pair, or the end.
+ */
 static char *part_end(char *s)
 {
 	while (*s && (s[0] != ',' || s[1] == ','))
@@ -161,13 +166,15 @@ static int take_options(struct parser *x, char *address)
 static int check_vlans(const struct parser *x)
 {
 	if (x->has_vlan && x->has_trunk) {
-		vh_log(x, VH_LOG_ERROR, "vlan= makes an access port and trunk= a trunk: "
-					"give one of them");
+		vh_log(x, VH_LOG_ERROR,
+		       "vlan= makes an access port and trunk= a trunk: "
+		       "give one of them");
 		return -EINVAL;
 	}
 	if (x->has_native && !x->has_trunk) {
-		vh_log(x, VH_LOG_ERROR, "native= goes with trunk=; for an access port say "
-					"vlan=");
+		vh_log(x, VH_LOG_ERROR,
+		       "native= goes with trunk=; for an access port say "
+		       "vlan=");
 		return -EINVAL;
 	}
 	return 0;
@@ -183,13 +190,15 @@ static int check(const struct parser *x)
 	const struct vh_port_params *p = x->p;
 
 	if (!strchr(p->address, ':')) {
-		vh_log(x, VH_LOG_ERROR, "\"%s\" is no address: it must be SCHEME:REST, as in "
-					"unix:/run/port.sock or tap:tap0",
+		vh_log(x, VH_LOG_ERROR,
+		       "\"%s\" is no address: it must be SCHEME:REST, as in "
+		       "unix:/run/port.sock or tap:tap0",
 		       p->address);
 		return -EINVAL;
 	}
 	if (is_uplink(p->address) && p->queues > 1) {
-		vh_log(x, VH_LOG_ERROR, "an uplink has one queue pair, not %u", p->queues);
+		vh_log(x, VH_LOG_ERROR, "an uplink has one queue pair, not %u",
+		       p->queues);
 		return -EINVAL;
 	}
 	return check_vlans(x);
@@ -198,16 +207,18 @@ static int check(const struct parser *x)
 static int parse_name(struct parser *x, const char *text, size_t len)
 {
 	if (len == 0 || len >= VH_PORT_NAME || text[len] != '=') {
-		vh_log(x, VH_LOG_ERROR, "must be NAME=ADDRESS, with a name of 1 to %d "
-					"characters",
+		vh_log(x, VH_LOG_ERROR,
+		       "must be NAME=ADDRESS, with a name of 1 to %d "
+		       "characters",
 		       VH_PORT_NAME - 1);
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < len; i++) {
 		if (isgraph((unsigned char)text[i]) && text[i] != ',' && text[i] != '"')
 			continue;
-		vh_log(x, VH_LOG_ERROR, "the name before \"=\" must be of letters, digits "
-					"and signs, without spaces, commas and quotes");
+		vh_log(x, VH_LOG_ERROR,
+		       "the name before \"=\" must be of letters, digits "
+		       "and signs, without spaces, commas and quotes");
 		return -EINVAL;
 	}
 	memcpy(x->p->name, text, len);

@@ -127,7 +127,8 @@ void vh_port_read_stats(const struct vh_port *p, struct vh_port_stats *s)
 	sum_places(s, p);
 }
 
-void vh_port_read_queue_stats(const struct vh_port *p, unsigned pair, struct vh_port_stats *s)
+void vh_port_read_queue_stats(const struct vh_port *p, unsigned pair,
+			      struct vh_port_stats *s)
 {
 	*s = (struct vh_port_stats){0};
 	sum_pair(s, p, pair);

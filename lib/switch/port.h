@@ -55,8 +55,8 @@ struct vh_source {
 
 /* Where frames go: a pair's receive queue. */
 struct vh_sink {
-	struct vh_queue *queue;	  /* constant while it is usable          */
-	uint32_t usable;	  /* started and enabled: home reactor    */
+	struct vh_queue *queue;	    /* constant while it is usable          */
+	uint32_t usable;	    /* started and enabled: home reactor    */
 	struct vh_out_counters out; /* the borrower's                     */
 } __attribute__((aligned(64)));
 
@@ -95,7 +95,8 @@ struct vh_port {
 };
 
 /* For a port that is not published yet.  Copies what it needs of @p. */
-int vh_port_create(struct vh_fabric *f, const struct vh_port_params *p, struct vh_port **port);
+int vh_port_create(struct vh_fabric *f, const struct vh_port_params *p,
+		   struct vh_port **port);
 /* Nobody knows it any more.  NULL and half-made ones are fine. */
 void vh_port_destroy(struct vh_port *p);
 
@@ -112,7 +113,8 @@ bool vh_port_has_sink(const struct vh_port *p);
 
 /* Sums; control. */
 void vh_port_read_stats(const struct vh_port *p, struct vh_port_stats *s);
-void vh_port_read_queue_stats(const struct vh_port *p, unsigned pair, struct vh_port_stats *s);
+void vh_port_read_queue_stats(const struct vh_port *p, unsigned pair,
+			      struct vh_port_stats *s);
 
 /* Frames in and out, counted a batch at a time. */
 void vh_in_counters_add(struct vh_in_counters *to, const struct vh_in_counters *n);

@@ -25,10 +25,10 @@ struct rarp {
 static void fill_frame(uint8_t frame[RARP_LEN], const uint8_t mac[6])
 {
 	static const uint8_t type_and_header[] = {
-		0x80, 0x35,	 /* RARP                    */
-		0, 1, 0x08, 0,	 /* Ethernet, IPv4          */
-		6, 4,		 /* lengths of their addresses */
-		0, 3,		 /* reverse request         */
+		0x80, 0x35,	     /* RARP                    */
+		0,    1,    0x08, 0, /* Ethernet, IPv4          */
+		6,    4,	     /* lengths of their addresses */
+		0,    3,	     /* reverse request         */
 	};
 
 	memset(frame, 0, RARP_LEN);

@@ -51,8 +51,8 @@ struct vh_switch {
 	struct vh_reactor **reactor; /* [0] is control */
 	unsigned n_reactors;
 	struct vh_fabric fabric;
-	struct vh_list ports;			  /* published, in the order of creation */
-	bool slot_is_taken[VH_SWITCH_MAX_PORTS];  /* also by one that is leaving         */
+	struct vh_list ports;			 /* published, in the order of creation */
+	bool slot_is_taken[VH_SWITCH_MAX_PORTS]; /* also by one that is leaving         */
 	unsigned n_leaving;
 	struct vh_timer age;
 	uint64_t tick_ns;
@@ -301,7 +301,8 @@ int vh_switch_add(struct vh_switch *sw, const struct vh_port_params *params)
 	return make_port(sw, params, (unsigned)slot);
 }
 
-int vh_switch_remove(struct vh_switch *sw, const char *name, void (*done)(void *arg), void *arg)
+int vh_switch_remove(struct vh_switch *sw, const char *name, void (*done)(void *arg),
+		     void *arg)
 {
 	struct vh_port *p = find_port(sw, name);
 
@@ -317,8 +318,8 @@ static bool is_up(const struct vh_port *p)
 	return p->linked && vh_port_has_sink(p);
 }
 
-void vh_switch_each(struct vh_switch *sw, void (*fn)(void *arg, const struct vh_port_info *info),
-		    void *arg)
+void vh_switch_each(struct vh_switch *sw,
+		    void (*fn)(void *arg, const struct vh_port_info *info), void *arg)
 {
 	vh_list_for_each (l, &sw->ports) {
 		const struct vh_port *p = vh_container_of(l, struct vh_port, link);
@@ -338,7 +339,8 @@ void vh_switch_each(struct vh_switch *sw, void (*fn)(void *arg, const struct vh_
 }
 
 int vh_switch_each_queue(struct vh_switch *sw, const char *name,
-			 void (*fn)(void *arg, unsigned pair, const struct vh_port_stats *s),
+			 void (*fn)(void *arg, unsigned pair,
+				    const struct vh_port_stats *s),
 			 void *arg)
 {
 	const struct vh_port *p = find_port(sw, name);
@@ -379,8 +381,8 @@ static int create_fdb(struct vh_switch *sw, const struct vh_switch_params *p)
 
 	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
 		return -errno;
-	return vh_fdb_create(FDB_ENTRIES, or_default(p->macs_per_port, DEFAULT_MACS), seed,
-			     &sw->fabric.fdb);
+	return vh_fdb_create(FDB_ENTRIES, or_default(p->macs_per_port, DEFAULT_MACS),
+			     seed, &sw->fabric.fdb);
 }
 
 static int init_worker(struct vh_worker *w, struct vh_fabric *f, struct vh_reactor *r,
@@ -422,8 +424,9 @@ static void free_parts(struct vh_switch *sw)
 	free(sw);
 }
 
-int vh_switch_create(struct vh_server *server, struct vh_reactor *const *reactors, unsigned n,
-		     const struct vh_switch_params *params, struct vh_switch **out)
+int vh_switch_create(struct vh_server *server, struct vh_reactor *const *reactors,
+		     unsigned n, const struct vh_switch_params *params,
+		     struct vh_switch **out)
 {
 	static const struct vh_switch_params defaults;
 	const struct vh_switch_params *p = params ? params : &defaults;
@@ -436,7 +439,8 @@ int vh_switch_create(struct vh_server *server, struct vh_reactor *const *reactor
 	sw->server = server;
 	sw->n_reactors = n;
 	sw->fabric.flood_per_s = or_default(p->flood_per_s, DEFAULT_FLOOD_PER_S);
-	sw->tick_ns = or_default(p->age_s, DEFAULT_AGE_S) * (1000000000ULL / VH_FDB_AGE_TICKS);
+	sw->tick_ns =
+		or_default(p->age_s, DEFAULT_AGE_S) * (1000000000ULL / VH_FDB_AGE_TICKS);
 	vh_list_init(&sw->ports);
 	vh_timer_init(&sw->age, grow_older);
 	sw->reactor = calloc(n, sizeof(*sw->reactor));

@@ -30,10 +30,11 @@
 #define CHECK_NS (1000ULL * 1000 * 1000)
 #define MAX_IOV	 1024 /* what writev() takes */
 
-/* The kernel may send us whatever it knows; vh_frame_check() wants a guest's word for it. */
-#define FROM_KERNEL                                                          \
-	(VH_BIT(VIRTIO_F_VERSION_1) | VH_BIT(VIRTIO_NET_F_CSUM) |            \
-	 VH_BIT(VIRTIO_NET_F_HOST_TSO4) | VH_BIT(VIRTIO_NET_F_HOST_TSO6) |   \
+/* The kernel may send us whatever it knows; vh_frame_check() wants a guest's word for it.
+ */
+#define FROM_KERNEL                                                        \
+	(VH_BIT(VIRTIO_F_VERSION_1) | VH_BIT(VIRTIO_NET_F_CSUM) |          \
+	 VH_BIT(VIRTIO_NET_F_HOST_TSO4) | VH_BIT(VIRTIO_NET_F_HOST_TSO6) | \
 	 VH_BIT(VIRTIO_NET_F_HOST_ECN) | VH_BIT(VIRTIO_NET_F_HOST_USO))
 
 /* ---- Out: any worker ---- */
@@ -57,7 +58,8 @@ bool vh_uplink_send(struct vh_uplink *u, const struct vh_out *o)
 
 /* ---- In: the home reactor ---- */
 
-/* Read what fits into the arena and the batch.  0, or -errno other than "nothing there". */
+/* Read what fits into the arena and the batch.  0, or -errno other than "nothing there".
+ */
 static int read_batch(struct vh_uplink *u, struct vh_ingress *in)
 {
 	uint8_t *at = u->arena, *end = u->arena + VH_UPLINK_ARENA;
@@ -212,7 +214,8 @@ bool vh_uplink_is_up(const struct vh_uplink *u)
 
 static const struct vh_uplink_ops *find_ops(const char *address)
 {
-	static const struct vh_uplink_ops *const all[] = {&vh_uplink_tap, &vh_uplink_packet};
+	static const struct vh_uplink_ops *const all[] = {&vh_uplink_tap,
+							  &vh_uplink_packet};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		size_t n = strlen(all[i]->scheme);
@@ -239,7 +242,8 @@ static int set_ifname(struct vh_uplink *u, const char *address)
 	return 0;
 }
 
-int vh_uplink_create(struct vh_port *port, struct vh_reactor *home, struct vh_uplink **out)
+int vh_uplink_create(struct vh_port *port, struct vh_reactor *home,
+		     struct vh_uplink **out)
 {
 	struct vh_uplink *u = calloc(1, sizeof(*u));
 	int err;

@@ -34,11 +34,11 @@ struct vh_uplink_ops {
 	/* Is the interface there, and up?  0 or -errno. */
 	int (*check)(const struct vh_uplink *u);
 	/*
-	 * Read a frame into @buf, which has room for the longest: its length and header, and
-	 * where it begins.  Or -errno.
+	 * Read a frame into @buf, which has room for the longest: its length and header,
+	 * and where it begins.  Or -errno.
 	 */
-	int (*receive)(const struct vh_uplink *u, uint8_t *buf, size_t room, uint8_t **frame,
-		       struct virtio_net_hdr_v1 *hdr);
+	int (*receive)(const struct vh_uplink *u, uint8_t *buf, size_t room,
+		       uint8_t **frame, struct virtio_net_hdr_v1 *hdr);
 };
 
 extern const struct vh_uplink_ops vh_uplink_tap, vh_uplink_packet;

@@ -27,8 +27,9 @@
 #define ADDRESSES   12
 #define RECEIVE_BUF (4 * 1024 * 1024)
 
-/* The kernel's stack segments and sums what the interface cannot; not so UDP, everywhere. */
-#define TAKES                                                           \
+/* The kernel's stack segments and sums what the interface cannot; not so UDP, everywhere.
+ */
+#define TAKES                                                                \
 	(VH_BIT(VIRTIO_NET_F_GUEST_CSUM) | VH_BIT(VIRTIO_NET_F_GUEST_TSO4) | \
 	 VH_BIT(VIRTIO_NET_F_GUEST_TSO6) | VH_BIT(VIRTIO_NET_F_GUEST_ECN))
 
@@ -61,7 +62,8 @@ static int packet_set_options(int fd, int ifindex)
 	if (!err)
 		err = set_option(fd, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
 	if (!err)
-		err = set_option(fd, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof(promiscuous));
+		err = set_option(fd, PACKET_ADD_MEMBERSHIP, &promiscuous,
+				 sizeof(promiscuous));
 	/* Not without CAP_NET_ADMIN; then bursts are shorter. */
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	return err;
@@ -78,7 +80,8 @@ static int packet_bind(int fd, int ifindex)
 
 static int packet_open(struct vh_uplink *u, bool first)
 {
-	/* Protocol 0 receives nothing: no frame of another interface gets in before bind. */
+	/* Protocol 0 receives nothing: no frame of another interface gets in before bind.
+	 */
 	VH_AUTO_FD int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	const int ifindex = (int)if_nametoindex(u->ifname);
 	const char *what = "cannot make a packet socket";
@@ -133,8 +136,9 @@ static const struct tpacket_auxdata *find_auxdata(struct msghdr *m)
 static void insert_tag(const struct tpacket_auxdata *aux, uint8_t **frame,
 		       struct virtio_net_hdr_v1 *hdr)
 {
-	const uint16_t tpid = aux->tp_status & TP_STATUS_VLAN_TPID_VALID ? aux->tp_vlan_tpid
-									 : ETH_P_8021Q;
+	const uint16_t tpid = aux->tp_status & TP_STATUS_VLAN_TPID_VALID
+				      ? aux->tp_vlan_tpid
+				      : ETH_P_8021Q;
 	const uint16_t tag[2] = {htons(tpid), htons(aux->tp_vlan_tci)};
 
 	*frame -= TAG_LEN;

@@ -44,11 +44,13 @@ static void tap_explain(const struct vh_uplink *u, const char *what, int err)
 	else if (err == -EBUSY)
 		cure = "; another program has it";
 	else if (err == -EINVAL)
-		cure = "; an interface of that name exists and is no TAP interface of one "
+		cure = "; an interface of that name exists and is no TAP interface of "
+		       "one "
 		       "queue";
 	else if (err == -ENOENT)
 		cure = "; is the module tun loaded?";
-	vh_log(u, VH_LOG_ERROR, "tap:%s: %s: %s%s", u->ifname, what, vh_strerror(err), cure);
+	vh_log(u, VH_LOG_ERROR, "tap:%s: %s: %s%s", u->ifname, what, vh_strerror(err),
+	       cure);
 }
 
 static int tap_attach(const struct vh_uplink *u, int fd)
@@ -109,9 +111,11 @@ static int tap_open(struct vh_uplink *u, bool first)
 			tap_explain(u, what, err);
 		return err;
 	}
-	/* One that we made is of no use before it is up; one that was there is its owner's. */
+	/* One that we made is of no use before it is up; one that was there is its
+	 * owner's. */
 	if (!was_there && tap_flags(u->ifname, IFF_UP) < 0)
-		vh_log(u, VH_LOG_WARN, "tap:%s: made, but it cannot be set up", u->ifname);
+		vh_log(u, VH_LOG_WARN, "tap:%s: made, but it cannot be set up",
+		       u->ifname);
 	return vh_fd_take(&fd);
 }
 
@@ -127,8 +131,8 @@ static int tap_check(const struct vh_uplink *u)
 	return flags < 0 || flags & IFF_UP ? 0 : -ENETDOWN;
 }
 
-static int tap_receive(const struct vh_uplink *u, uint8_t *buf, size_t room, uint8_t **frame,
-		       struct virtio_net_hdr_v1 *hdr)
+static int tap_receive(const struct vh_uplink *u, uint8_t *buf, size_t room,
+		       uint8_t **frame, struct virtio_net_hdr_v1 *hdr)
 {
 	ssize_t n = read(u->fd, buf, room);
 

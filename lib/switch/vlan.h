@@ -22,9 +22,9 @@
 
 #include "switch/switch.h"
 
-#define VH_ETH_LEN   14 /* two addresses and a type      */
-#define VH_TAG_LEN   4
-#define VH_ETH_MAX   (VH_ETH_LEN + VH_TAG_LEN)
+#define VH_ETH_LEN    14 /* two addresses and a type      */
+#define VH_TAG_LEN    4
+#define VH_ETH_MAX    (VH_ETH_LEN + VH_TAG_LEN)
 #define VH_TYPE_8021Q 0x8100
 
 /*
@@ -33,21 +33,22 @@
  */
 struct vh_eth {
 	uint8_t raw[VH_ETH_MAX]; /* of which a frame without a tag uses 14              */
-	uint8_t len;             /* that this header has in the source: 14 or 18        */
-	uint8_t priority;        /* PCP and DEI, as in the upper byte of the tag         */
-	bool nested;             /* behind its tag stands another one                   */
-	uint16_t vlan;           /* the VLAN it belongs to                              */
+	uint8_t len;		 /* that this header has in the source: 14 or 18        */
+	uint8_t priority; /* PCP and DEI, as in the upper byte of the tag         */
+	bool nested;	  /* behind its tag stands another one                   */
+	uint16_t vlan;	  /* the VLAN it belongs to                              */
 };
 
 /*
  * raw is filled (14 bytes, or 18 when the frame has so many: @frame_len).  Sets the
  * rest; false: the port does not take it.
  */
-bool vh_vlan_classify(const struct vh_port_vlans *p, struct vh_eth *e, uint32_t frame_len);
+bool vh_vlan_classify(const struct vh_port_vlans *p, struct vh_eth *e,
+		      uint32_t frame_len);
 
 enum vh_vlan_form {
 	VH_VLAN_NOT_HERE, /* the port does not belong to that VLAN     */
-	VH_VLAN_AS_IS,    /* domain 0                                  */
+	VH_VLAN_AS_IS,	  /* domain 0                                  */
 	VH_VLAN_UNTAGGED,
 	VH_VLAN_TAGGED,
 };

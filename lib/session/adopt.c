@@ -41,12 +41,6 @@
 
 /* ---- Home reactor ---- */
 
-static void give_back(struct vh_handover *h, void (*fn)(struct vh_post *))
-{
-	h->post.fn = fn;
-	vh_reactor_post_node(h->queue->control, &h->post);
-}
-
 static void settled_on_control(struct vh_post *post)
 {
 	vh_queue_settled(vh_container_of(post, struct vh_handover, post));
@@ -103,20 +97,38 @@ static void finish(struct vh_queue *q, struct vh_handover *h)
 			stop(q, h);
 		vh_queue_poll_again(q);
 	}
-	give_back(h, settled_on_control);
+}
+
+/* All that have settled, in order, into @done; how many. */
+static unsigned settle(struct vh_queue *q, struct vh_handover *done[VH_HANDOVERS])
+{
+	unsigned n = 0;
+
+	while (q->waiting[0] && is_settled(q, q->waiting[0])) {
+		done[n] = q->waiting[0];
+		q->waiting[0] = q->waiting[1];
+		q->waiting[1] = NULL;
+		finish(q, done[n++]);
+	}
+	if (!q->waiting[0])
+		vh_timer_disarm(q->home, &q->late);
+	return n;
+}
+
+/* The last touch of a queue: control may free it as soon as it has the hand-over. */
+static void give_back(struct vh_handover *const *done, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		done[i]->post.fn = settled_on_control;
+		vh_reactor_post_node(done[i]->queue->control, &done[i]->post);
+	}
 }
 
 void vh_queue_settle(struct vh_queue *q)
 {
-	while (q->waiting[0] && is_settled(q, q->waiting[0])) {
-		struct vh_handover *h = q->waiting[0];
+	struct vh_handover *done[VH_HANDOVERS];
 
-		q->waiting[0] = q->waiting[1];
-		q->waiting[1] = NULL;
-		finish(q, h);
-	}
-	if (!q->waiting[0])
-		vh_timer_disarm(q->home, &q->late);
+	give_back(done, settle(q, done));
 }
 
 static bool start_ring(struct vh_queue *q, struct vh_view *v)
@@ -187,13 +199,14 @@ static void adopt(struct vh_queue *q, struct vh_handover *h)
 	q->waiting[q->waiting[0] ? 1 : 0] = h;
 	q->waiting_since = vh_reactor_now(q->home);
 	vh_timer_arm(q->home, &q->late, FIRST_WARNING_NS);
-	vh_queue_settle(q);
 }
 
 static void adopt_on_home(struct vh_post *post)
 {
 	struct vh_handover *h = vh_container_of(post, struct vh_handover, post);
 	struct vh_queue *q = h->queue;
+	struct vh_handover *done[VH_HANDOVERS];
+	unsigned n;
 
 	if ((q->blocked && q->blocked != h) || (q->shared && !vh_try_lock(&q->lock))) {
 		q->blocked = q->blocked ? q->blocked : h; /* later ones stay behind it */
@@ -202,8 +215,10 @@ static void adopt_on_home(struct vh_post *post)
 	}
 	q->blocked = NULL;
 	adopt(q, h);
+	n = settle(q, done);
 	if (q->shared)
 		vh_unlock(&q->lock);
+	give_back(done, n);
 }
 
 void vh_queue_is_late(struct vh_timer *t)

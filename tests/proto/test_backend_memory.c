@@ -315,6 +315,24 @@ static void a_region_added_or_removed_twice_counts_once(void **state)
 	assert_int_equal(r.b.memory_epoch, 0);
 }
 
+static void a_region_of_other_numbers_is_not_removed(void **state)
+{
+	struct rig r;
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct vh_wire_region a = region_a();
+
+		a.gpa += i == 0;
+		a.size += i == 1;
+		a.uva += i == 2;
+		rig_init_running(&r);
+		send_region(&r, VH_MSG_REM_MEM_REG, a);
+		expect_over(&r);
+		assert_int_equal(r.b.n_regions, 1);
+		assert_int_equal(r.b.n_next, 0);
+	}
+}
+
 /* What a front-end does to change the region that holds the rings. */
 static void removing_and_adding_the_memory_of_a_ring_parks_and_resumes_it(void **state)
 {
@@ -454,6 +472,7 @@ int main(void)
 		cmocka_unit_test(there_are_as_many_slots_as_we_say),
 		cmocka_unit_test(a_region_is_removed_whatever_its_offset),
 		cmocka_unit_test(a_region_added_or_removed_twice_counts_once),
+		cmocka_unit_test(a_region_of_other_numbers_is_not_removed),
 		cmocka_unit_test(
 			removing_and_adding_the_memory_of_a_ring_parks_and_resumes_it),
 		cmocka_unit_test(a_table_replaces_all_slots),

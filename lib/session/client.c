@@ -141,7 +141,7 @@ static int negotiate(struct vh_client *c)
 /* The old connection goes in good order, so that its chains are known to be done. */
 static void end_connection(struct vh_client *c)
 {
-	if (c->link != VH_CLIENT_READY)
+	if (c->link != VH_CLIENT_READY || vh_client_listen(c))
 		return;
 	if (c->running)
 		vh_client_pursue(c, VH_GOAL_STOPPED);

@@ -28,8 +28,9 @@ static void hello_process(struct vh_queue *q)
 		size_t room = vh_chain_writable(c), done = 0;
 
 		while (done < room) {
-			size_t n = room - done < sizeof(greeting) - 1 ? room - done
-								      : sizeof(greeting) - 1;
+			size_t n = room - done < sizeof(greeting) - 1
+					   ? room - done
+					   : sizeof(greeting) - 1;
 
 			vh_chain_write(c, greeting, n);
 			done += n;
@@ -56,14 +57,16 @@ static void stop(int signo)
 
 int main(int argc, char **argv)
 {
-	const struct vh_reactor_params params = {.size = sizeof(params), .name = "hello", .cpu = -1};
+	const struct vh_reactor_params params = {
+		.size = sizeof(params), .name = "hello", .cpu = -1};
 	struct vh_reactor *reactor;
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: hello-device ADDRESS\n");
 		return 2;
 	}
-	if (vh_reactor_create(&params, &reactor) < 0 || vh_server_create(&reactor, 1, &server) < 0)
+	if (vh_reactor_create(&params, &reactor) < 0 ||
+	    vh_server_create(&reactor, 1, &server) < 0)
 		return 1;
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);

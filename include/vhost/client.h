@@ -28,13 +28,13 @@ struct vh_client;
 struct vh_client_queue;
 
 struct vh_client_params {
-	size_t size;           /* sizeof(struct vh_client_params)                       */
-	const char *address;   /* "unix:/run/rng.sock"; server=on listens; copied       */
-	uint64_t features;     /* virtio features wanted; VERSION_1, RING_INDIRECT_DESC
-				  and RING_EVENT_IDX too must be named               */
-	uint64_t memory;       /* bytes of shared memory to make; 0: none               */
-	bool hugepages;        /* of 2 MiB pages, when the system has them              */
-	unsigned timeout_ms;   /* for each blocking step; 0: 5000                       */
+	size_t size;	     /* sizeof(struct vh_client_params)                       */
+	const char *address; /* "unix:/run/rng.sock"; server=on listens; copied       */
+	uint64_t features;   /* virtio features wanted; VERSION_1, RING_INDIRECT_DESC
+				and RING_EVENT_IDX too must be named               */
+	uint64_t memory;     /* bytes of shared memory to make; 0: none               */
+	bool hugepages;	     /* of 2 MiB pages, when the system has them              */
+	unsigned timeout_ms; /* for each blocking step; 0: 5000                       */
 };
 
 /* Makes the memory; does not connect.  0 and *@client, or -errno (logged). */
@@ -51,8 +51,8 @@ int vh_client_connect(struct vh_client *c);
 struct vh_client_info {
 	uint64_t offered_features, features;
 	uint64_t offered_protocol_features, protocol_features;
-	unsigned queue_num;    /* GET_QUEUE_NUM's answer; 0 when it has not MQ            */
-	unsigned memory_slots; /* GET_MAX_MEM_SLOTS's answer; 8 without that feature      */
+	unsigned queue_num; /* GET_QUEUE_NUM's answer; 0 when it has not MQ            */
+	unsigned memory_slots; /* GET_MAX_MEM_SLOTS's answer; 8 without that feature */
 };
 
 void vh_client_info(const struct vh_client *c, struct vh_client_info *info);

@@ -45,15 +45,15 @@ enum vh_device_flags {
 };
 
 struct vh_device_ops {
-	size_t size;           /* sizeof(struct vh_device_ops), for growth of the ABI */
-	const char *name;      /* "rng", as typed on the command line                */
-	uint32_t virtio_id;    /* VIRTIO_ID_... of <linux/virtio_ids.h>              */
-	unsigned flags;        /* enum vh_device_flags                               */
-	uint64_t features;     /* device feature bits it can offer; ring and transport
-				  bits (24 to 40) are the library's own              */
-	uint16_t queues;       /* most virtqueues it can use, 1 to 256               */
-	uint16_t queue_group;  /* virtqueues per unit of GET_QUEUE_NUM: 2 for net's
-				  pairs; 0 means 1                                   */
+	size_t size;	      /* sizeof(struct vh_device_ops), for growth of the ABI */
+	const char *name;     /* "rng", as typed on the command line                */
+	uint32_t virtio_id;   /* VIRTIO_ID_... of <linux/virtio_ids.h>              */
+	unsigned flags;	      /* enum vh_device_flags                               */
+	uint64_t features;    /* device feature bits it can offer; ring and transport
+				 bits (24 to 40) are the library's own              */
+	uint16_t queues;      /* most virtqueues it can use, 1 to 256               */
+	uint16_t queue_group; /* virtqueues per unit of GET_QUEUE_NUM: 2 for net's
+				 pairs; 0 means 1                                   */
 
 	/* Required: look at every chain that vh_queue_next() yields. */
 	void (*process)(struct vh_queue *q);
@@ -64,28 +64,30 @@ struct vh_device_ops {
 	 * .config is called once per KEY=VALUE, before .open.  0, or -errno
 	 * after it logged which value was wrong and what would be right.
 	 */
-	int (*config)(struct vh_device *d, const char *key, const char *value); /* no keys */
-	int (*open)(struct vh_device *d);                    /* nothing to set up     */
-	void (*close)(struct vh_device *d);                  /* nothing to free       */
-	uint64_t (*offer)(struct vh_device *d);              /* .features, always     */
-	int (*set_features)(struct vh_device *d, uint64_t features); /* any subset is fine */
+	int (*config)(struct vh_device *d, const char *key,
+		      const char *value);	/* no keys */
+	int (*open)(struct vh_device *d);	/* nothing to set up     */
+	void (*close)(struct vh_device *d);	/* nothing to free       */
+	uint64_t (*offer)(struct vh_device *d); /* .features, always     */
+	/* any subset is fine */
+	int (*set_features)(struct vh_device *d, uint64_t features);
 	/*
 	 * Config space, virtio 1.2 section 2.5.  .read_config fills exactly
 	 * @len bytes from @off or returns -EINVAL when they are outside.
 	 */
 	int (*read_config)(struct vh_device *d, size_t off, void *buf, size_t len);
 	int (*write_config)(struct vh_device *d, size_t off, const void *buf, size_t len);
-	int (*queue_start)(struct vh_queue *q);              /* nothing to do         */
-	void (*queue_enabled)(struct vh_queue *q, bool on);  /* nothing to do         */
+	int (*queue_start)(struct vh_queue *q);		    /* nothing to do         */
+	void (*queue_enabled)(struct vh_queue *q, bool on); /* nothing to do         */
 	void (*queue_drain)(struct vh_queue *q); /* chains finish by themselves: hurry up
 						    what is under way            */
-	void (*queue_stop)(struct vh_queue *q);              /* nothing to do         */
-	void (*reset)(struct vh_device *d);                  /* no state to forget    */
+	void (*queue_stop)(struct vh_queue *q);	 /* nothing to do         */
+	void (*reset)(struct vh_device *d);	 /* no state to forget    */
 	/*
 	 * The link to the front-end came (@up) or went.  All queues have
 	 * stopped before it goes.
 	 */
-	void (*link)(struct vh_device *d, bool up);          /* of no interest        */
+	void (*link)(struct vh_device *d, bool up); /* of no interest        */
 	/*
 	 * Guest memory changes from @was to @now, of which either may be NULL:
 	 * register or forget buffers, e.g. with io_uring.  Both are valid
@@ -95,8 +97,9 @@ struct vh_device_ops {
 		       const struct vh_memory *now);
 
 	/* Network devices only (vhost-user SEND_RARP and NET_SET_MTU). */
-	int (*send_rarp)(struct vh_device *d, const uint8_t mac[6]); /* RARP is not offered */
-	int (*set_mtu)(struct vh_device *d, uint16_t mtu);           /* NET_MTU is not offered */
+	/* RARP is not offered */
+	int (*send_rarp)(struct vh_device *d, const uint8_t mac[6]);
+	int (*set_mtu)(struct vh_device *d, uint16_t mtu); /* NET_MTU is not offered */
 };
 
 /* ---- The instance: control thread, where nothing else is said ---- */
@@ -121,8 +124,8 @@ struct vh_queue *vh_device_queue(const struct vh_device *d, unsigned index);
 
 /* ---- The queue: its own reactor, where nothing else is said ---- */
 
-struct vh_device *vh_queue_device(const struct vh_queue *q); /* any thread */
-unsigned vh_queue_index(const struct vh_queue *q);           /* any thread */
+struct vh_device *vh_queue_device(const struct vh_queue *q);   /* any thread */
+unsigned vh_queue_index(const struct vh_queue *q);	       /* any thread */
 struct vh_reactor *vh_queue_reactor(const struct vh_queue *q); /* any thread */
 void *vh_queue_priv(const struct vh_queue *q);
 void vh_queue_set_priv(struct vh_queue *q, void *priv);
@@ -151,8 +154,9 @@ void vh_queue_wake(struct vh_queue *q);
  * copied out once with vh_chain_read() and only then looked at.
  */
 struct vh_queue *vh_chain_queue(const struct vh_chain *c);
-size_t vh_chain_readable(const struct vh_chain *c); /* bytes driver -> device, not yet read    */
-size_t vh_chain_writable(const struct vh_chain *c); /* bytes device -> driver, not yet written */
+/* Bytes of the driver that were not read yet; room that was not written yet. */
+size_t vh_chain_readable(const struct vh_chain *c);
+size_t vh_chain_writable(const struct vh_chain *c);
 
 /*
  * Copy the next @len bytes out of, or into, the chain and advance.

@@ -19,7 +19,8 @@ enum vh_log_level {
 };
 
 /* @tag names the object, @text is one line without a newline.  Any thread. */
-typedef void vh_log_fn(void *arg, enum vh_log_level level, const char *tag, const char *text);
+typedef void vh_log_fn(void *arg, enum vh_log_level level, const char *tag,
+		       const char *text);
 
 /*
  * Send lines of @level and more urgent ones to @fn; NULL means stderr, which

@@ -17,22 +17,22 @@ extern "C" {
 struct vh_reactor;
 
 enum vh_poll_mode {
-	VH_POLL_ADAPTIVE, /* poll busy queues, sleep for idle ones: under 1% CPU when idle */
-	VH_POLL_BUSY,     /* never sleep: lowest latency, a whole core                     */
-	VH_POLL_SLEEP,    /* never spin: a kick for each wake-up                           */
+	VH_POLL_ADAPTIVE, /* poll busy queues, sleep for idle ones: then under 1% CPU */
+	VH_POLL_BUSY,  /* never sleep: lowest latency, a whole core                     */
+	VH_POLL_SLEEP, /* never spin: a kick for each wake-up                           */
 };
 
 struct vh_reactor_params {
-	size_t size;            /* sizeof(struct vh_reactor_params)           */
-	const char *name;       /* for logs and the thread's name; copied     */
-	int cpu;                /* pin vh_reactor_run() to this CPU; -1: none */
+	size_t size;	  /* sizeof(struct vh_reactor_params)           */
+	const char *name; /* for logs and the thread's name; copied     */
+	int cpu;	  /* pin vh_reactor_run() to this CPU; -1: none */
 	enum vh_poll_mode poll;
 };
 
 /* 0 and *@r, or -errno (logged). */
 int vh_reactor_create(const struct vh_reactor_params *params, struct vh_reactor **r);
 
-/* Nothing may be registered with it any more; posted calls that did not run are run now. */
+/* Nothing may be registered with it any more; posted calls that did not run, run now. */
 void vh_reactor_destroy(struct vh_reactor *r);
 
 /*

@@ -18,13 +18,13 @@ struct vh_device;
 struct vh_queue;
 
 struct vh_queue_stats {
-	uint64_t chains;     /* taken from the ring                          */
-	uint64_t completed;  /* given back                                   */
-	uint64_t bytes_out;  /* readable by the device, in completed chains  */
-	uint64_t bytes_in;   /* written by the device                        */
-	uint64_t kicks;      /* wake-ups by the driver                       */
-	uint64_t calls;      /* notifications sent to the driver             */
-	uint64_t rejected;   /* chains or rings that broke the rules         */
+	uint64_t chains;    /* taken from the ring                          */
+	uint64_t completed; /* given back                                   */
+	uint64_t bytes_out; /* readable by the device, in completed chains  */
+	uint64_t bytes_in;  /* written by the device                        */
+	uint64_t kicks;	    /* wake-ups by the driver                       */
+	uint64_t calls;	    /* notifications sent to the driver             */
+	uint64_t rejected;  /* chains or rings that broke the rules         */
 	bool started, enabled;
 };
 
@@ -32,15 +32,15 @@ struct vh_queue_stats {
 void vh_queue_read_stats(const struct vh_queue *q, struct vh_queue_stats *s);
 
 struct vh_device_stats {
-	const char *tag;          /* "rng0"; lives as long as the device   */
-	const char *address;      /* likewise                              */
+	const char *tag;     /* "rng0"; lives as long as the device   */
+	const char *address; /* likewise                              */
 	bool connected;
-	uint64_t connections;     /* front-ends seen                       */
-	uint64_t faults;          /* connections or rings stopped for cause */
-	uint64_t features;        /* acknowledged virtio features          */
+	uint64_t connections; /* front-ends seen                       */
+	uint64_t faults;      /* connections or rings stopped for cause */
+	uint64_t features;    /* acknowledged virtio features          */
 	uint64_t protocol_features;
 	unsigned n_queues;
-	unsigned n_regions;       /* memory slots in use                   */
+	unsigned n_regions; /* memory slots in use                   */
 };
 
 /* Control thread. */

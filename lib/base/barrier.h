@@ -95,20 +95,20 @@ static inline void vh_cpu_relax(void)
 
 /* ---- Between our own threads ---- */
 
-#define vh_load_relaxed(p)      __atomic_load_n((p), __ATOMIC_RELAXED)
-#define vh_store_relaxed(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELAXED)
-#define vh_load_acquire(p)      __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define vh_store_release(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define vh_exchange(p, v)       __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
-#define vh_fetch_add(p, v)      __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
+#define vh_load_relaxed(p)	  __atomic_load_n((p), __ATOMIC_RELAXED)
+#define vh_store_relaxed(p, v)	  __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define vh_load_acquire(p)	  __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define vh_store_release(p, v)	  __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define vh_exchange(p, v)	  __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+#define vh_fetch_add(p, v)	  __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 #define vh_fetch_or_release(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELEASE)
 
 /*
  * *@p becomes @v if it is *@expected, else *@expected becomes *@p; true when it
  * was stored.  It may fail for no reason.  Who sees @v sees all written before.
  */
-#define vh_compare_exchange_release(p, expected, v)                                       \
-	__atomic_compare_exchange_n((p), (expected), (v), 1, __ATOMIC_RELEASE,            \
+#define vh_compare_exchange_release(p, expected, v)                            \
+	__atomic_compare_exchange_n((p), (expected), (v), 1, __ATOMIC_RELEASE, \
 				    __ATOMIC_RELAXED)
 
 /* Set *@p to 1 if it was 0; false if somebody holds it.  Pairs with vh_unlock(). */

@@ -24,7 +24,8 @@ static inline bool vh_range_inside(uint64_t start, uint64_t len, uint64_t outer,
 }
 
 /* Do two ranges share a byte?  Neither may wrap; empty ones share nothing. */
-static inline bool vh_range_overlaps(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
+static inline bool vh_range_overlaps(uint64_t a, uint64_t a_len, uint64_t b,
+				     uint64_t b_len)
 {
 	return a_len && b_len && (a <= b ? b - a < a_len : a - b < b_len);
 }

@@ -10,8 +10,7 @@ struct vh_list {
 	struct vh_list *next, *prev;
 };
 
-#define vh_container_of(p, type, member) \
-	((type *)((char *)(p) - offsetof(type, member)))
+#define vh_container_of(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
 
 static inline void vh_list_init(struct vh_list *l)
 {
@@ -40,8 +39,8 @@ static inline void vh_list_remove(struct vh_list *l)
 }
 
 /* @l itself may be removed in the body, not its neighbours. */
-#define vh_list_for_each(l, head)                                                         \
-	for (struct vh_list *l = (head)->next, *l##_next = l->next; l != (head);          \
+#define vh_list_for_each(l, head)                                                \
+	for (struct vh_list *l = (head)->next, *l##_next = l->next; l != (head); \
 	     l = l##_next, l##_next = l->next)
 
 #endif

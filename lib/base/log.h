@@ -13,10 +13,10 @@ __attribute__((format(printf, 3, 4))) void
 vh_log_line(const char *tag, enum vh_log_level level, const char *format, ...);
 
 /* The arguments are evaluated only when somebody listens. */
-#define vh_log(obj, level, ...)                                                           \
-	do {                                                                              \
-		if (vh_log_is_on(level))                                                  \
-			vh_log_line((obj)->tag, (level), __VA_ARGS__);                    \
+#define vh_log(obj, level, ...)                                        \
+	do {                                                           \
+		if (vh_log_is_on(level))                               \
+			vh_log_line((obj)->tag, (level), __VA_ARGS__); \
 	} while (0)
 
 /* "No such file or directory" for -ENOENT; thread-safe, never NULL. */

@@ -47,8 +47,8 @@ static inline unsigned vh_queue_set_next(const struct vh_queue_set *s, unsigned 
 	return from;
 }
 
-#define vh_queue_set_for_each(q, set)                                                     \
-	for (unsigned q = vh_queue_set_next((set), 0); q < VH_MAX_VRINGS;                 \
+#define vh_queue_set_for_each(q, set)                                     \
+	for (unsigned q = vh_queue_set_next((set), 0); q < VH_MAX_VRINGS; \
 	     q = vh_queue_set_next((set), q + 1))
 
 #endif

@@ -10,10 +10,10 @@
 
 struct vh_signal {
 	unsigned refs;
-	int fd;             /* eventfd, owned; or -1                    */
+	int fd;		    /* eventfd, owned; or -1                    */
 	volatile void *reg; /* else a register to write                 */
-	uint8_t width;      /* of the register: 1, 2 or 4 bytes         */
-	uint32_t value;     /* to write there                           */
+	uint8_t width;	    /* of the register: 1, 2 or 4 bytes         */
+	uint32_t value;	    /* to write there                           */
 };
 
 /*
@@ -26,7 +26,7 @@ int vh_signal_from_register(volatile void *reg, uint8_t width, uint32_t value,
 			    struct vh_signal **s);
 
 struct vh_signal *vh_signal_get(struct vh_signal *s); /* NULL is fine */
-void vh_signal_put(struct vh_signal *s);              /* NULL is fine */
+void vh_signal_put(struct vh_signal *s);	      /* NULL is fine */
 
 /* Any thread; never blocks: a counter that is full is a signal that is pending. */
 void vh_signal_fire(const struct vh_signal *s);

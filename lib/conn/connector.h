@@ -25,8 +25,8 @@ enum vh_role { VH_ROLE_BACKEND, VH_ROLE_FRONTEND };
 enum vh_news {
 	VH_NEWS_NOTHING, /* wait for the poll fd                             */
 	VH_NEWS_MESSAGE, /* a message, which is the caller's to close        */
-	VH_NEWS_UP,      /* a peer is there                                  */
-	VH_NEWS_DOWN,    /* it went, or broke the protocol (logged)          */
+	VH_NEWS_UP,	 /* a peer is there                                  */
+	VH_NEWS_DOWN,	 /* it went, or broke the protocol (logged)          */
 };
 
 struct vh_connector;
@@ -45,9 +45,10 @@ struct vh_connector_ops {
 	void (*disconnect)(struct vh_connector *c);
 	int (*set_channel)(struct vh_connector *c, int fd);
 	int (*map)(struct vh_connector *c, const struct vh_wire_region *r, unsigned n,
-		   struct vh_msg *m, const struct vh_map *old, struct vh_mapping **mapping,
-		   bool *changed);
-	int (*map_log)(struct vh_connector *c, struct vh_msg *m, struct vh_mapping **mapping);
+		   struct vh_msg *m, const struct vh_map *old,
+		   struct vh_mapping **mapping, bool *changed);
+	int (*map_log)(struct vh_connector *c, struct vh_msg *m,
+		       struct vh_mapping **mapping);
 	int (*signal)(struct vh_connector *c, struct vh_msg *m, struct vh_signal **s);
 };
 
@@ -120,7 +121,8 @@ int vh_connector_map(struct vh_connector *c, const struct vh_wire_region *r, uns
 		     struct vh_mapping **mapping, bool *changed);
 
 /* Map the dirty log that SET_LOG_BASE @m describes. */
-int vh_connector_map_log(struct vh_connector *c, struct vh_msg *m, struct vh_mapping **mapping);
+int vh_connector_map_log(struct vh_connector *c, struct vh_msg *m,
+			 struct vh_mapping **mapping);
 
 /* ---- Signals ---- */
 

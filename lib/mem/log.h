@@ -11,9 +11,9 @@
 #include "mem/map.h"
 
 struct vh_dirty_log {
-	unsigned refs;  /* control thread */
+	unsigned refs; /* control thread */
 	uint8_t *bits;
-	uint64_t len;   /* bytes of the bitmap */
+	uint64_t len;		    /* bytes of the bitmap */
 	struct vh_mapping *mapping; /* owned reference */
 };
 

@@ -18,11 +18,11 @@
 /* One mapping of a file (or window) of the peer, made and undone by a connector. */
 struct vh_mapping {
 	unsigned refs;
-	uint8_t *addr;      /* the region's first byte                          */
-	uint64_t len;       /* the region's length                              */
-	uint64_t dev, ino;  /* of the file behind it; 0, 0 where there is none  */
-	uint64_t offset;    /* in that file                                     */
-	unsigned guard;     /* 1 + its slot of mem/guard.h; 0: not guarded      */
+	uint8_t *addr;	   /* the region's first byte                          */
+	uint64_t len;	   /* the region's length                              */
+	uint64_t dev, ino; /* of the file behind it; 0, 0 where there is none  */
+	uint64_t offset;   /* in that file                                     */
+	unsigned guard;	   /* 1 + its slot of mem/guard.h; 0: not guarded      */
 	void (*unmap)(struct vh_mapping *m); /* undo and free                   */
 };
 
@@ -34,7 +34,7 @@ struct vh_map_region {
 
 struct vh_map {
 	unsigned refs;
-	uint32_t epoch;   /* chains fetched under an older one may dangle */
+	uint32_t epoch; /* chains fetched under an older one may dangle */
 	unsigned n;
 	struct vh_map_region region[]; /* sorted by gpa, disjoint         */
 };
@@ -50,7 +50,7 @@ void vh_mapping_put(struct vh_mapping *m); /* the last one unmaps; NULL is fine 
 int vh_map_create(const struct vh_wire_region *region, struct vh_mapping *const *mapping,
 		  unsigned n, uint32_t epoch, struct vh_map **map);
 struct vh_map *vh_map_get(struct vh_map *m); /* NULL is fine */
-void vh_map_put(struct vh_map *m);           /* NULL is fine */
+void vh_map_put(struct vh_map *m);	     /* NULL is fine */
 
 /* Our address of [uva, uva + len), which must lie in one region; or NULL. */
 void *vh_map_uva(const struct vh_map *m, uint64_t uva, uint64_t len);

@@ -31,53 +31,53 @@
 
 /* What device and library offer; constant for a connection. */
 struct vh_offer {
-	uint64_t features;          /* GET_FEATURES, with bits 26 and 30         */
+	uint64_t features;	    /* GET_FEATURES, with bits 26 and 30         */
 	uint64_t protocol_features; /* GET_PROTOCOL_FEATURES                     */
-	uint16_t n_vrings;          /* vrings that exist                         */
-	uint16_t queue_num;         /* GET_QUEUE_NUM: pairs for net, else vrings */
-	bool strict;                /* close on every violation                  */
+	uint16_t n_vrings;	    /* vrings that exist                         */
+	uint16_t queue_num;	    /* GET_QUEUE_NUM: pairs for net, else vrings */
+	bool strict;		    /* close on every violation                  */
 };
 
 struct vh_vring {
 	struct vh_wire_addr addr;
-	uint32_t num;    /* entries; 0: SET_VRING_NUM has not come               */
-	uint32_t base;   /* for the next start: of SET_VRING_BASE, or of the stop */
+	uint32_t num;  /* entries; 0: SET_VRING_NUM has not come               */
+	uint32_t base; /* for the next start: of SET_VRING_BASE, or of the stop */
 	bool has_addr;
-	bool kicked;     /* SET_VRING_KICK came: start as soon as it is complete */
-	bool started;    /* a queue has (or is just being given) a view of it    */
-	bool parked;     /* started, but its ring memory is not there now        */
-	bool enabled;    /* SET_VRING_ENABLE                                     */
-	bool broken;     /* the driver broke the rules: not run until it is stopped */
+	bool kicked;  /* SET_VRING_KICK came: start as soon as it is complete */
+	bool started; /* a queue has (or is just being given) a view of it    */
+	bool parked;  /* started, but its ring memory is not there now        */
+	bool enabled; /* SET_VRING_ENABLE                                     */
+	bool broken;  /* the driver broke the rules: not run until it is stopped */
 };
 
 enum vh_phase {
-	VH_PHASE_IDLE,    /* ready for a request               */
+	VH_PHASE_IDLE,	  /* ready for a request               */
 	VH_PHASE_ACTION,  /* waits for VH_EV_DONE              */
-	VH_PHASE_VIEWS,   /* waits for VH_EV_SETTLED           */
+	VH_PHASE_VIEWS,	  /* waits for VH_EV_SETTLED           */
 	VH_PHASE_CLOSING, /* said @close, waits for VH_EV_GONE */
-	VH_PHASE_GONE,    /* after VH_EV_GONE was settled      */
+	VH_PHASE_GONE,	  /* after VH_EV_GONE was settled      */
 };
 
 struct vh_backend {
 	struct vh_offer offer;
 	uint64_t features, protocol_features;
-	uint64_t features_before;   /* in force again if the device refuses          */
-	uint64_t status;            /* SET_STATUS                                    */
+	uint64_t features_before; /* in force again if the device refuses          */
+	uint64_t status;	  /* SET_STATUS                                    */
 	bool has_features, has_protocol_features, has_gated; /* which messages came  */
-	bool has_channel;           /* SET_BACKEND_REQ_FD                            */
+	bool has_channel; /* SET_BACKEND_REQ_FD                            */
 	bool has_log;
-	bool config_changed;        /* to be told when the front-end may be told     */
-	bool fault_due, gone_due;   /* came while a request was under way            */
-	uint64_t warned;            /* requests that were ignored or refused before: a
-				       peer cannot fill the log with them            */
+	bool config_changed;	  /* to be told when the front-end may be told     */
+	bool fault_due, gone_due; /* came while a request was under way            */
+	uint64_t warned;	  /* requests that were ignored or refused before: a
+				     peer cannot fill the log with them            */
 
 	/* The request under way. */
-	uint8_t phase;              /* enum vh_phase       */
-	uint8_t ticket;             /* of this hand-over; events with another one are late */
-	uint8_t settle;             /* enum vh_settle      */
+	uint8_t phase;	/* enum vh_phase       */
+	uint8_t ticket; /* of this hand-over; events with another one are late */
+	uint8_t settle; /* enum vh_settle      */
 	bool need_reply;
-	uint32_t request;           /* enum vh_msg_id; 0: the machine's own (fault, gone)  */
-	uint32_t vring_index;       /* that it names                                   */
+	uint32_t request;     /* enum vh_msg_id; 0: the machine's own (fault, gone)  */
+	uint32_t vring_index; /* that it names                                   */
 	struct vh_queue_set waiting; /* queues that have not settled yet                */
 
 	/*
@@ -97,13 +97,13 @@ struct vh_backend {
 };
 
 enum vh_event_type {
-	VH_EV_MESSAGE,        /* @msg                                             */
-	VH_EV_DONE,           /* the action ended with @result                    */
-	VH_EV_SETTLED,        /* queue @vring settled for hand-over @ticket; @base is its
+	VH_EV_MESSAGE,	      /* @msg                                             */
+	VH_EV_DONE,	      /* the action ended with @result                    */
+	VH_EV_SETTLED,	      /* queue @vring settled for hand-over @ticket; @base is its
 				 base when it was stopped                         */
-	VH_EV_BROKEN,         /* the ring or a request of @vring broke the rules  */
+	VH_EV_BROKEN,	      /* the ring or a request of @vring broke the rules  */
 	VH_EV_CONFIG_CHANGED, /* the device changed its config space              */
-	VH_EV_GONE,           /* the link is down, or we took it down             */
+	VH_EV_GONE,	      /* the link is down, or we took it down             */
 };
 
 struct vh_backend_event {
@@ -118,12 +118,15 @@ struct vh_backend_event {
 /* Something the shell does at once or later, and ends with VH_EV_DONE. */
 enum vh_action {
 	VH_ACTION_NONE,
-	VH_ACTION_MAP,          /* map be->next[0 .. n_next), with the message's fds           */
-	VH_ACTION_MAP_LOG,      /* map the message's fd as the dirty log                       */
-	VH_ACTION_TAKE_FD,      /* the message's fd, or none, becomes be->vring_index's kick,
-				   call or err, the log's, or the back-end channel: by its id  */
-	VH_ACTION_SET_FEATURES, /* tell the device be->features                                */
-	VH_ACTION_READ_CONFIG,  /* into the message's own config payload                       */
+	VH_ACTION_MAP,	   /* be->next[0 .. n_next), with the message's fds     */
+	VH_ACTION_MAP_LOG, /* the message's fd as the dirty log                 */
+	/*
+	 * The message's fd, or none, becomes be->vring_index's kick, call or
+	 * err, the log's, or the back-end channel: by its id.
+	 */
+	VH_ACTION_TAKE_FD,
+	VH_ACTION_SET_FEATURES, /* tell the device be->features */
+	VH_ACTION_READ_CONFIG,	/* into the message's own config payload  */
 	VH_ACTION_WRITE_CONFIG,
 	VH_ACTION_SEND_RARP,
 	VH_ACTION_SET_MTU,
@@ -134,7 +137,7 @@ enum vh_action {
  * request that is being answered.
  */
 struct vh_effects {
-	const char *warn;           /* log it: a literal that names what was wrong; or NULL */
+	const char *warn; /* log it: a literal that names what was wrong; or NULL */
 	enum vh_action action;
 	/*
 	 * Give each queue in @views a view made of be->vring[] (none for one that
@@ -143,19 +146,19 @@ struct vh_effects {
 	 */
 	struct vh_queue_set views;
 	enum vh_settle settle;
-	struct vh_queue_set call;   /* signal once: their call fd is new          */
-	struct vh_queue_set err;    /* signal their error fd                      */
+	struct vh_queue_set call; /* signal once: their call fd is new          */
+	struct vh_queue_set err;  /* signal their error fd                      */
 	bool reset_device;
 	bool reply;
-	bool reply_empty;           /* with no payload: SET_LOG_BASE's, or a refused GET_CONFIG */
-	uint8_t reply_payload;      /* enum vh_payload; CONFIG: the message's own */
-	uint64_t reply_u64;         /* U64 and ACK                                */
+	bool reply_empty; /* with no payload: SET_LOG_BASE's, or a refused GET_CONFIG */
+	uint8_t reply_payload; /* enum vh_payload; CONFIG: the message's own */
+	uint64_t reply_u64;    /* U64 and ACK                                */
 	struct vh_wire_state reply_state;
-	bool release;               /* nothing uses the old map, log and fds any more */
-	bool notify_config;         /* send CONFIG_CHANGE on the back-end channel */
-	bool next;                  /* read the next request                      */
-	bool close;                 /* take the link down (then VH_EV_GONE)       */
-	bool gone;                  /* after VH_EV_GONE: every queue has stopped  */
+	bool release;	    /* nothing uses the old map, log and fds any more */
+	bool notify_config; /* send CONFIG_CHANGE on the back-end channel */
+	bool next;	    /* read the next request                      */
+	bool close;	    /* take the link down (then VH_EV_GONE)       */
+	bool gone;	    /* after VH_EV_GONE: every queue has stopped  */
 };
 
 void vh_backend_init(struct vh_backend *b, const struct vh_offer *offer);

@@ -15,27 +15,27 @@
 
 #include "base/seg.h"
 
-#define VH_CHAIN_INLINE   2
+#define VH_CHAIN_INLINE 2
 /* Segments of one chain; longer ones are refused.  virtio-blk's are up to 1026. */
 #define VH_CHAIN_MAX_SEGS 2048
 
 struct vh_chain {
 	/* Line 0. */
 	struct vh_queue *queue;
-	uint16_t head;      /* split: index of its first descriptor; packed: buffer id */
-	uint16_t n_out;     /* readable segments, which come first                     */
-	uint16_t n_in;      /* writable segments, behind them                          */
-	uint16_t n_descs;   /* ring entries it takes (packed)                          */
+	uint16_t head;	  /* split: index of its first descriptor; packed: buffer id */
+	uint16_t n_out;	  /* readable segments, which come first                     */
+	uint16_t n_in;	  /* writable segments, behind them                          */
+	uint16_t n_descs; /* ring entries it takes (packed)                          */
 	struct vh_seg inl[VH_CHAIN_INLINE];
 
 	/* Line 1. */
-	struct vh_seg *more;     /* all segments, when there are more than two; kept for reuse */
+	struct vh_seg *more; /* all segments, if more than two; kept for reuse */
 	uint32_t more_cap;
-	uint32_t epoch;          /* of the map it was translated with                  */
+	uint32_t epoch;		  /* of the map it was translated with                  */
 	uint32_t out_len, in_len; /* bytes in all: each chain is under 4 GiB           */
 	uint32_t out_done, in_done; /* vh_chain_read() and _write() came this far      */
-	struct iovec *iov;       /* room for all segments; filled when a device asks   */
-	bool lent;               /* the device has it (or a borrower)                  */
+	struct iovec *iov; /* room for all segments; filled when a device asks   */
+	bool lent;	   /* the device has it (or a borrower)                  */
 	struct vh_chain *next_free;
 } __attribute__((aligned(64)));
 

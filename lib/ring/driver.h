@@ -20,7 +20,7 @@ struct vh_driver_ring;
  */
 #define VH_DRIVER_TABLE_SEGS 64
 
-/* Bytes of shared memory that a ring of @num entries needs, aligned to 64; 0: bad size. */
+/* Shared memory that a ring of @num entries needs, aligned to 64; 0: a bad size. */
 size_t vh_driver_ring_bytes(uint32_t num, uint64_t features);
 
 /* Where the three areas stand in those bytes. */
@@ -28,18 +28,22 @@ struct vh_driver_ring_places {
 	size_t desc, avail, used; /* offsets */
 };
 
-void vh_driver_ring_places(uint32_t num, uint64_t features, struct vh_driver_ring_places *p);
+void vh_driver_ring_places(uint32_t num, uint64_t features,
+			   struct vh_driver_ring_places *p);
 
 /*
- * @mem is shared, zeroed and aligned to 64; @to_device translates our address of @len bytes to
- * the device's (gpa), or returns false when they are not shared.
- * With VIRTIO_RING_F_INDIRECT_DESC in @features chains of more than one segment
- * use indirect tables, which are taken from @mem too (vh_driver_ring_bytes()
- * counts them in; @to_device is asked for them here, so @mem is shared by now).
+ * @mem is shared, zeroed and aligned to 64; @to_device translates our address of @len
+ * bytes to the device's (gpa), or returns false when they are not shared.
+ *
+ * With VIRTIO_RING_F_INDIRECT_DESC in @features chains of more than one segment use
+ * indirect tables, which are taken from @mem too (vh_driver_ring_bytes() counts them in;
+ * @to_device is asked for them here, so @mem is shared by now).
+ *
  * 0, -EINVAL for a size that the format has not, -EFAULT, -ENOMEM.
  */
 int vh_driver_ring_create(void *mem, uint32_t num, uint64_t features,
-			  bool (*to_device)(void *arg, const void *p, size_t len, uint64_t *gpa),
+			  bool (*to_device)(void *arg, const void *p, size_t len,
+					    uint64_t *gpa),
 			  void *arg, struct vh_driver_ring **r);
 void vh_driver_ring_destroy(struct vh_driver_ring *r);
 

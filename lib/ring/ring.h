@@ -23,37 +23,38 @@
 
 /* Where a ring lies, in our addresses. */
 struct vh_ring_layout {
-	uint8_t *desc, *avail, *used; /* packed: descriptors, driver and device event area */
+	/* Packed: descriptors, driver event area, device event area. */
+	uint8_t *desc, *avail, *used;
 	uint32_t num;
-	bool log_used;                /* writes to the used area go to the log ...         */
-	uint64_t log_gpa;             /* ... as if it stood here                           */
+	bool log_used;	  /* writes to the used area go to the log ...         */
+	uint64_t log_gpa; /* ... as if it stood here                           */
 };
 
 struct vh_ring {
 	/* Constant while it runs. */
 	const struct vh_ring_format *format;
-	struct vh_queue *queue;      /* for its chains                                */
+	struct vh_queue *queue; /* for its chains                                */
 	uint32_t num;
 	bool event_idx, indirect;
 	/* What a new view may change. */
 	struct vh_ring_layout layout;
-	struct vh_map *map;          /* borrowed from the view                        */
-	struct vh_dirty_log *log;    /* likewise; NULL: nothing is logged             */
-	unsigned hint;               /* of vh_map_gpa()                               */
+	struct vh_map *map;	  /* borrowed from the view                        */
+	struct vh_dirty_log *log; /* likewise; NULL: nothing is logged             */
+	unsigned hint;		  /* of vh_map_gpa()                               */
 	/* Where we are: free-running indices. */
-	uint16_t avail;              /* next entry to pop                             */
-	uint16_t avail_seen;         /* the driver's index when we last looked        */
-	uint16_t used;               /* next entry to stage                           */
-	uint16_t used_published;     /* the driver has seen this much                 */
-	uint16_t used_called;        /* index when call_wanted() was last asked       */
-	bool call_due;               /* a call is wanted whatever that index says     */
-	bool armed;                  /* we asked for kicks                            */
+	uint16_t avail;		 /* next entry to pop                             */
+	uint16_t avail_seen;	 /* the driver's index when we last looked        */
+	uint16_t used;		 /* next entry to stage                           */
+	uint16_t used_published; /* the driver has seen this much                 */
+	uint16_t used_called;	 /* index when call_wanted() was last asked       */
+	bool call_due;		 /* a call is wanted whatever that index says     */
+	bool armed;		 /* we asked for kicks                            */
 	/* Chains. */
-	unsigned n_out;              /* popped and not pushed or unpopped             */
-	struct vh_chain *chain;      /* num of them                                   */
+	unsigned n_out;		/* popped and not pushed or unpopped             */
+	struct vh_chain *chain; /* num of them                                   */
 	struct vh_chain *free;
-	uint64_t *head_is_out;       /* split: bit set while that head is with us     */
-	const char *why;             /* it is broken, and how; NULL: it is not        */
+	uint64_t *head_is_out; /* split: bit set while that head is with us     */
+	const char *why;       /* it is broken, and how; NULL: it is not        */
 };
 
 /*
@@ -96,7 +97,7 @@ void vh_ring_push(struct vh_ring *r, struct vh_chain *c, uint32_t len);
 /* Show what is staged to the driver.  False: nothing was staged. */
 bool vh_ring_publish(struct vh_ring *r);
 
-/* After publish, once: does the driver want a call for what it has not been called for? */
+/* After publish, once: does the driver want a call for what it was not called for yet? */
 bool vh_ring_call_wanted(struct vh_ring *r);
 
 /* Ask for a kick.  True: more came meanwhile (and nothing was asked for). */

@@ -105,7 +105,7 @@ void vh_server_remove(struct vh_server *s, struct vh_device *d, void (*done)(voi
 void vh_server_each(struct vh_server *s, void (*fn)(void *arg, struct vh_device *device),
 		    void *arg)
 {
-	vh_list_for_each(l, &s->devices)
+	vh_list_for_each (l, &s->devices)
 		fn(arg, vh_container_of(l, struct vh_device, link));
 }
 

@@ -11,8 +11,8 @@
 /* ---- Header ---- */
 
 #define VH_FLAG_VERSION_MASK 0x3u
-#define VH_FLAG_VERSION      0x1u
-#define VH_FLAG_REPLY        (1u << 2)
+#define VH_FLAG_VERSION	     0x1u
+#define VH_FLAG_REPLY	     (1u << 2)
 #define VH_FLAG_NEED_REPLY   (1u << 3)
 
 #define VH_MAX_PAYLOAD 8192
@@ -26,7 +26,7 @@ struct vh_wire_header {
 
 /* ---- Feature bits of the virtio feature word that vhost-user itself uses ---- */
 
-#define VH_F_LOG_ALL           26
+#define VH_F_LOG_ALL	       26
 #define VH_F_PROTOCOL_FEATURES 30
 
 /* ---- "Protocol features" ---- */
@@ -82,9 +82,9 @@ struct vh_wire_region {
 	uint64_t gpa, size, uva, offset;
 };
 
-#define VH_MAX_TABLE_REGIONS 8   /* SET_MEM_TABLE                                 */
+#define VH_MAX_TABLE_REGIONS 8 /* SET_MEM_TABLE                                 */
 #ifndef VH_MAX_SLOTS
-#define VH_MAX_SLOTS         509 /* with CONFIGURE_MEM_SLOTS; never shrinks       */
+#define VH_MAX_SLOTS 509 /* with CONFIGURE_MEM_SLOTS; never shrinks       */
 #endif
 
 struct vh_wire_mem {
@@ -146,7 +146,7 @@ struct vh_wire_xfer {
 
 /* u64 of SET_VRING_KICK, CALL and ERR. */
 #define VH_VRING_INDEX_MASK 0xffu
-#define VH_VRING_NO_FD      (1u << 8)
+#define VH_VRING_NO_FD	    (1u << 8)
 
 /* u64 that answers SET_DEVICE_STATE_FD: the error, and VH_VRING_NO_FD. */
 #define VH_RESULT_ERROR_MASK 0xffu
@@ -155,7 +155,7 @@ struct vh_wire_xfer {
 #define VH_CONFIG_WRITABLE  0u
 #define VH_CONFIG_MIGRATION 1u
 /* Some front-ends number the two 1 and 2: all that may ever come. */
-#define VH_CONFIG_FLAGS     3u
+#define VH_CONFIG_FLAGS 3u
 
 /* One bit of the dirty log stands for this many bytes. */
 #define VH_LOG_PAGE 4096u

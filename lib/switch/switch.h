@@ -18,9 +18,8 @@ struct vh_server;
 struct vh_switch;
 
 #define VH_SWITCH_MAX_PORTS 1024
-#define VH_VLAN_IDS	    4096 /* 1 to 4094 are VLANs; 0 means untagged (no VLANs configured) \
-				  */
-#define VH_PORT_NAME 32
+#define VH_VLAN_IDS	    4096 /* 1 to 4094; 0: untagged, no VLANs configured */
+#define VH_PORT_NAME	    32
 
 enum vh_port_kind { VH_PORT_VHOST, VH_PORT_TAP, VH_PORT_PACKET };
 

@@ -16,15 +16,19 @@
  * Guest memory: the areas of the ring in one region; two more that touch in the
  * guest and not in our address space, and nothing behind them.
  */
-#define DESC  0x0u
-#define AVAIL 0x80000u
-#define USED  0xa0000u
-#define LOW   0x200000u
-#define HIGH  0x210000u
-#define HOLE  0x220000u
+#define DESC	  0x0u
+#define AVAIL	  0x80000u
+#define USED	  0xa0000u
+#define LOW	  0x200000u
+#define HIGH	  0x210000u
+#define HOLE	  0x220000u
 #define LOG_PAGES (HOLE / 4096)
 
-enum { NEXT = VRING_DESC_F_NEXT, WRITE = VRING_DESC_F_WRITE, TABLE = VRING_DESC_F_INDIRECT };
+enum {
+	NEXT = VRING_DESC_F_NEXT,
+	WRITE = VRING_DESC_F_WRITE,
+	TABLE = VRING_DESC_F_INDIRECT
+};
 
 struct guest {
 	uint32_t num;

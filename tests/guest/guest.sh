@@ -25,6 +25,11 @@ BOOT_SECONDS=180
 GUEST_COUNT=0
 KERNEL_ARGS="console=ttyS0 quiet tsc=reliable no_timer_check mitigations=off nokaslr \
 audit=0 cryptomgr.notests 8250.nr_uarts=1 panic=-1"
+# Properties of an interface, for boot
+NO_SEGMENTS=gso=off,host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off,guest_tso4=off,\
+guest_tso6=off,guest_ecn=off,guest_ufo=off
+# shellcheck disable=SC2034  # for the scenarios, like MEAN below
+NO_OFFLOADS=mrg_rxbuf=off,csum=off,guest_csum=off,$NO_SEGMENTS
 
 need_guests()
 {
@@ -180,21 +185,6 @@ address()
 		fail "guest $1 cannot have address $2 on $dev"
 }
 
-# can_ping NAME ADDRESS [COUNT]: all come back, once the first one did
-can_ping()
-{
-	local count=${3:-5}
-	in_guest "$1" "for i in 1 2 3 4 5 6 7 8 9 10; do ping -q -c 1 -W 2 $2 && break; done" \
-		>/dev/null || return 1
-	in_guest "$1" "ping -q -c $count -i 0.2 -W 5 $2" | tee -a "$LAB_TMP/ping.log" |
-		grep -q " $count packets received"
-}
-
-reaches()
-{
-	in_guest "$1" "ping -q -c 1 -W 1 $2" >/dev/null
-}
-
 # run_at PLACE COMMAND: in a guest, or in a network namespace of this machine (netns:NAME)
 run_at()
 {
@@ -202,6 +192,21 @@ run_at()
 	netns:*) ip netns exec "${1#netns:}" busybox sh -c "cd $LAB_TMP; $2" ;;
 	*) in_guest "$1" -t 150 "cd /tmp; $2" ;;
 	esac
+}
+
+# can_ping PLACE ADDRESS [COUNT]: all come back, once the first one did
+can_ping()
+{
+	local count=${3:-5}
+	run_at "$1" "for i in 1 2 3 4 5 6 7 8 9 10; do ping -q -c 1 -W 2 $2 && break; done" \
+		>/dev/null || return 1
+	run_at "$1" "ping -q -c $count -i 0.2 -W 5 $2" | tee -a "$LAB_TMP/ping.log" |
+		grep -q " $count packets received"
+}
+
+reaches()
+{
+	run_at "$1" "ping -q -c 1 -W 1 $2" >/dev/null
 }
 
 # traffic FROM TO ADDRESS [SECONDS] [IPERF-OPTION]...: TCP by iperf3 from one place to
@@ -234,4 +239,24 @@ same_contents()
 	run_at "$1" "nc $3 7000 <data" || return 1
 	wait_until 30 "$2 has it all" run_at "$2" "[ -f sum ]"
 	[ "$sent" = "$(run_at "$2" "cat sum")" ]
+}
+
+# mean_frame PLACE INTERFACE rx|tx COMMAND...: the mean size of the frames that the
+# interface counts in that direction while the command runs; sets MEAN
+mean_frame()
+{
+	local counters before after
+	counters="cd /sys/class/net/$2/statistics && cat $3_bytes $3_packets"
+	mapfile -t before < <(run_at "$1" "$counters")
+	"${@:4}" || return 1
+	mapfile -t after < <(run_at "$1" "$counters")
+	# shellcheck disable=SC2034
+	MEAN=$(((after[0] - before[0]) / (after[1] - before[1])))
+}
+
+# port_counter PORT KEY: a number that the switch with --control $LAB_TMP/control counts
+port_counter()
+{
+	"$VHOST" ctl "unix:$LAB_TMP/control" port list >"$LAB_TMP/ports.json"
+	json "$LAB_TMP/ports.json" "[p['$2'] for p in d['ports'] if p['name'] == '$1'][0]"
 }

@@ -14,7 +14,7 @@
 #include "store/kind.h"
 #include "store/size.h"
 
-static const struct vh_store_kind *const kinds[] = {&vh_store_null};
+static const struct vh_store_kind *const kinds[] = {&vh_store_memory, &vh_store_null};
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -132,8 +132,13 @@ int vh_store_open(const struct vh_store_params *p, const char *tag,
 		return -EINVAL;
 	}
 	err = open_one(p, kind, p->rest, tag, NULL, store);
-	if (!err)
-		err = apply_params(p, *store);
+	if (err)
+		return err;
+	err = apply_params(p, *store);
+	if (err) {
+		vh_store_close(*store);
+		*store = NULL;
+	}
 	return err;
 }
 

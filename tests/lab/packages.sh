@@ -26,6 +26,7 @@ build			meson			describes the build
 build			ninja-build		runs the build
 build,interop		pkg-config		finds libraries
 build			libjson-c-dev		writes --json output
+build			liburing-dev		asynchronous I/O of disks
 test			libcmocka-dev		unit tests
 clang			clang			the second compiler
 clang,fuzz		libclang-rt-dev		sanitizers and the fuzzer of clang

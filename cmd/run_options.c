@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The words of RUN: see run.h. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "run.h"
+
+static bool add_cores(struct run *r, uint64_t first, uint64_t last)
+{
+	if (last < first || last - first >= MAX_CORES - r->n_cores)
+		return false;
+	for (uint64_t c = first; c <= last; c++)
+		r->core[r->n_cores++] = (int)c;
+	return true;
+}
+
+/* "0,2-3", as in taskset. */
+static bool parse_cores(struct run *r, const char *text)
+{
+	const uint64_t limit = (uint64_t)sysconf(_SC_NPROCESSORS_CONF) - 1;
+	char *copy = strdup(text), *rest = copy, *word;
+	bool fine = copy != NULL;
+
+	r->n_cores = 0;
+	while (fine && (word = strsep(&rest, ","))) {
+		char *dash = strchr(word, '-');
+		uint64_t first, last;
+
+		if (dash)
+			*dash = '\0';
+		fine = parse_number(word, 0, limit, &first) &&
+		       parse_number(dash ? dash + 1 : word, 0, limit, &last) &&
+		       add_cores(r, first, last);
+	}
+	free(copy);
+	return fine;
+}
+
+static bool parse_poll(struct run *r, const char *text)
+{
+	static const char *const names[] = {
+		[VH_POLL_ADAPTIVE] = "adaptive",
+		[VH_POLL_BUSY] = "busy",
+		[VH_POLL_SLEEP] = "sleep",
+	};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(text, names[i])) {
+			r->poll = (enum vh_poll_mode)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int wrong(const struct run *r, const char *what, const char *value)
+{
+	usage_error(r->verb, value ? "%s, not \"%s\"" : "%s", what, value);
+	return -1;
+}
+
+int run_option(struct run *r, int argc, char **argv, int *i)
+{
+	const char *value;
+
+	if (option_with_value(argc, argv, i, "--cores", &value)) {
+		if (!value || !parse_cores(r, value))
+			return wrong(r, "--cores takes CPUs of this machine, like 0,2-3",
+				     value);
+	} else if (option_with_value(argc, argv, i, "--poll", &value)) {
+		if (!value || !parse_poll(r, value))
+			return wrong(r, "--poll is busy, adaptive or sleep", value);
+	} else if (option_with_value(argc, argv, i, "--control", &value)) {
+		if (!value || strncmp(value, "unix:", 5) != 0)
+			return wrong(r, "--control takes unix:PATH", value);
+		r->control = value;
+	} else {
+		return 0;
+	}
+	return 1;
+}

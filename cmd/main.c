@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* vhost: the command.  Finds the verb; everything else is in the verb's file. */
+/*
+ * vhost: the command.  Finds the verb, or the program that it was called as (a link
+ * such as vhost-user-rng); everything else is in the verb's file.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +10,7 @@
 #include <vhost/vhost.h>
 
 #include "cli.h"
+#include "program.h"
 
 static const struct verb *const verbs[] = {
 	&verb_demo,  &verb_serve, &verb_switch, &verb_probe,
@@ -63,6 +67,7 @@ static bool log_option(const char *arg, enum vh_log_level *level)
 
 int main(int argc, char **argv)
 {
+	const struct program *program = program_find(argv[0]);
 	enum vh_log_level level = VH_LOG_WARN;
 	const struct verb *v;
 	int i = 1;
@@ -70,6 +75,8 @@ int main(int argc, char **argv)
 	while (i < argc && log_option(argv[i], &level))
 		i++;
 	vh_log_set(level, NULL, NULL);
+	if (program)
+		return program_run(program, argc - i, argv + i);
 	if (i == argc) {
 		print_help(stderr);
 		return EXIT_USAGE;
@@ -85,7 +92,9 @@ int main(int argc, char **argv)
 	v = find_verb(argv[i]);
 	if (v)
 		return run_verb(v, argc - i - 1, argv + i + 1);
-	complain("no verb is called \"%s\"", argv[i]);
+	complain(argv[i][0] == '-' ? "there is no option \"%s\""
+				   : "no verb is called \"%s\"",
+		 argv[i]);
 	print_help(stderr);
 	return EXIT_USAGE;
 }

@@ -5,7 +5,7 @@
 # ./test.sh all         both compilers, TSan, format and tidy, every guest scenario
 # ./test.sh long        fuzzing and endurance (FUZZ_SECONDS a target, default 300)
 # ./test.sh NAME...     single suites: unit pair model replay tsan clang examples docs
-#                       check interop guest guests fuzz endurance
+#                       cmd check interop guest guests fuzz endurance
 #
 # Installs the Debian packages that a suite needs, says what it skips and why, and ends
 # with a line that counts.
@@ -103,6 +103,7 @@ suite_tsan()
 }
 suite_examples() { need build test; release; try "examples against the installed package" tests/examples/run.sh; }
 suite_docs() { need build test; release; try "every command in the documents" tests/docs/run.sh; }
+suite_cmd() { need build test; release; try "the command line" tests/cmd/run.sh; }
 suite_check() { need build check; try "format, tidy and layering" tests/check/run.sh; }
 suite_demo() { need build; release; try "demo" "$VHOST" demo --seconds 3; }
 suite_interop()
@@ -125,7 +126,7 @@ suite_guests()
 suite_fuzz() { need build fuzz; try "fuzz" tests/fuzz/run.sh "${FUZZ_SECONDS:-300}"; }
 suite_endurance() { need build; release; try "endurance" "$VHOST" demo --seconds "${ENDURANCE_SECONDS:-600}"; }
 
-short=(unit model demo examples docs guest)
+short=(unit model demo cmd examples docs guest)
 [ -z "$(ls tests/interop/*.sh 2>/dev/null)" ] || short+=(interop)
 suites=("$@")
 [ $# -gt 0 ] || suites=("${short[@]}")

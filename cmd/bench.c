@@ -37,12 +37,20 @@ static int bench(int argc, char **argv)
 {
 	struct bench_args a = {0};
 
-	if (!argc || strcmp(argv[0], "net") != 0)
-		return usage_error(&verb_bench, "bench takes net, then ADDRESS...");
+	if (!argc)
+		return usage_error(&verb_bench, "what to measure is missing: net");
+	if (strcmp(argv[0], "net") != 0)
+		return usage_error(&verb_bench,
+				   "nothing is measured as \"%s\"; there is: "
+				   "net",
+				   argv[0]);
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))
 			a.json = true;
-		else if (argv[i][0] == '-' || !add_word(&a, argv[i]))
+		else if (argv[i][0] == '-')
+			return usage_error(&verb_bench, "there is no option \"%s\"",
+					   argv[i]);
+		else if (!add_word(&a, argv[i]))
 			return usage_error(&verb_bench,
 					   "\"%s\" is neither ADDRESS nor KEY=VALUE",
 					   argv[i]);

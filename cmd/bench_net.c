@@ -15,6 +15,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
+#include "base/cleanup.h"
 #include "bench.h"
 #include "cli.h"
 #include "nic.h"
@@ -293,19 +294,56 @@ static bool parse_switch(const char *text, bool *on)
 	return *on || !strcmp(text, "off");
 }
 
-static bool parse_key(struct config *c, const char *key, char *value)
+static bool parse_seconds(struct config *c, char *text)
 {
-	if (!strcmp(key, "size"))
-		return parse_sizes(c, value);
-	if (!strcmp(key, "seconds"))
-		return parse_number(value, 1, 3600, &c->seconds);
-	if (!strcmp(key, "ring"))
-		return parse_number(value, 2, 32768, &c->ring);
-	if (!strcmp(key, "mrg"))
-		return parse_switch(value, &c->mergeable);
-	if (!strcmp(key, "duplex"))
-		return parse_switch(value, &c->duplex);
-	return false;
+	return parse_number(text, 1, 3600, &c->seconds);
+}
+
+/* A ring's size is a power of two. */
+static bool parse_ring(struct config *c, char *text)
+{
+	return parse_number(text, 2, 32768, &c->ring) && !(c->ring & (c->ring - 1));
+}
+
+static bool parse_mrg(struct config *c, char *text)
+{
+	return parse_switch(text, &c->mergeable);
+}
+
+static bool parse_duplex(struct config *c, char *text)
+{
+	return parse_switch(text, &c->duplex);
+}
+
+static const struct {
+	const char *key;
+	bool (*parse)(struct config *c, char *text);
+	const char *form; /* for the text of errors */
+} keys[] = {
+	{"size", parse_sizes, "1 to 16 frame sizes of 60 to 9014, with colons between"},
+	{"seconds", parse_seconds, "1 to 3600"},
+	{"ring", parse_ring, "a power of two, 2 to 32768"},
+	{"mrg", parse_mrg, "on or off"},
+	{"duplex", parse_duplex, "on or off"},
+};
+
+/* 0, or an exit code. */
+static int parse_key(struct config *c, const char *key, const char *value)
+{
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		VH_AUTO_FREE char *copy = NULL;
+
+		if (strcmp(keys[i].key, key) != 0)
+			continue;
+		copy = strdup(value); /* which a parser takes apart */
+		return copy && keys[i].parse(c, copy)
+			       ? EXIT_OK
+			       : usage_error(verb, "%s=%s: want %s", key, value,
+					     keys[i].form);
+	}
+	return usage_error(
+		verb, "%s=%s: there is size=, seconds=, ring=, mrg= and duplex=", key,
+		value);
 }
 
 static int open_nic(struct nic *n, const char *address, const struct config *c)
@@ -338,14 +376,15 @@ int bench_net(const struct bench_args *a)
 			   .mergeable = true};
 	struct flow f[2] = {{.from = 0}, {.from = 1}};
 	struct nic nic[2] = {0};
-	int err = 0, code;
+	int err = 0, code = EXIT_OK;
 
 	if (a->n_addresses != 2)
-		return usage_error(verb, "bench net takes two addresses");
-	for (unsigned i = 0; i < a->n_keys; i++)
-		if (!parse_key(&c, a->key[i], a->value[i]))
-			return usage_error(verb, "%s cannot be \"%s\"", a->key[i],
-					   a->value[i]);
+		return usage_error(verb, "bench net takes two addresses, not %u",
+				   a->n_addresses);
+	for (unsigned i = 0; i < a->n_keys && code == EXIT_OK; i++)
+		code = parse_key(&c, a->key[i], a->value[i]);
+	if (code != EXIT_OK)
+		return code;
 	for (unsigned i = 0; i < 2 && !err; i++)
 		err = open_nic(&nic[i], a->address[i], &c);
 	if (!err)

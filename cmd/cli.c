@@ -99,3 +99,8 @@ int exit_code_of(int err)
 		return EXIT_FAILED;
 	}
 }
+
+int exit_code_of_words(int err)
+{
+	return err == -EINVAL ? EXIT_USAGE : exit_code_of(err);
+}

@@ -45,5 +45,7 @@ bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *n);
 
 /* The exit code for a -errno of the library. */
 int exit_code_of(int err);
+/* And for one about what was typed, where -EINVAL is a matter of usage. */
+int exit_code_of_words(int err);
 
 #endif

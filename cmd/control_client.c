@@ -57,7 +57,7 @@ int control_connect(const char *address)
 {
 	int fd;
 
-	if (strncmp(address, "unix:", 5) != 0) {
+	if (strncmp(address, "unix:", 5) != 0 || !address[5]) {
 		complain("a control address is unix:PATH, not \"%s\"", address);
 		return -EINVAL;
 	}

@@ -22,11 +22,15 @@ static int ctl(int argc, char **argv)
 	struct json_object *answer;
 	int fd, code = EXIT_FAILED;
 
+	if (argc && argv[0][0] == '-')
+		return usage_error(&verb_ctl, "there is no option \"%s\"", argv[0]);
 	if (argc < 2)
-		return usage_error(&verb_ctl, "ctl takes CONTROL COMMAND");
+		return usage_error(&verb_ctl, "%s is missing",
+				   argc ? "a COMMAND"
+					: "CONTROL, the socket of a daemon,");
 	fd = control_connect(argv[0]);
 	if (fd < 0)
-		return EXIT_FAILED;
+		return exit_code_of_words(fd);
 	answer = control_ask(fd, argc - 1, argv + 1);
 	close(fd);
 	if (answer && control_ok(answer)) {
@@ -42,7 +46,7 @@ const struct verb verb_ctl = {
 	.run = ctl,
 	.summary = "tell a running daemon what to do",
 	.usage = "vhost ctl CONTROL COMMAND [ARG...]\n\n"
-		 "  CONTROL  unix:PATH, what the daemon was given with --control\n\n"
+		 "  CONTROL  unix:PATH, the control socket of the daemon\n\n"
 		 "  switch:  port add NAME=ADDRESS[,...] | port del NAME | port list | "
 		 "stat\n"
 		 "  serve:   device list | device del NAME | stat\n",

@@ -220,8 +220,7 @@ static void clean_up(struct demo *d)
 			waitpid(d->pid[i], NULL, 0);
 		}
 	}
-	vh_server_destroy(d->run.server);
-	d->run.server = NULL;
+	run_end_server(&d->run);
 	if (d->sw)
 		vh_switch_destroy(d->sw);
 	run_end(&d->run);
@@ -335,8 +334,9 @@ static int demo(int argc, char **argv)
 			d.json = true;
 		} else if (option_with_value(argc, argv, &i, "--seconds", &value)) {
 			if (!value || !parse_number(value, 1, MAX_SECONDS, &n))
-				return usage_error(&verb_demo, "--seconds takes 1 to %d",
-						   MAX_SECONDS);
+				return usage_error(&verb_demo,
+						   "--seconds takes 1 to %d, not \"%s\"",
+						   MAX_SECONDS, value ? value : "");
 			d.seconds = (unsigned)n;
 		} else {
 			return usage_error(&verb_demo, "there is no option \"%s\"",

@@ -169,16 +169,21 @@ static int probe(int argc, char **argv)
 	for (int i = 0; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))
 			json = true;
-		else if (argv[i][0] == '-' || f.address)
-			return usage_error(&verb_probe, "\"%s\" is too much", argv[i]);
+		else if (argv[i][0] == '-')
+			return usage_error(&verb_probe, "there is no option \"%s\"",
+					   argv[i]);
+		else if (f.address)
+			return usage_error(&verb_probe, "\"%s\" is one ADDRESS too many",
+					   argv[i]);
 		else
 			f.address = argv[i];
 	}
 	if (!f.address)
-		return usage_error(&verb_probe, "probe takes ADDRESS");
+		return usage_error(&verb_probe,
+				   "ADDRESS, like unix:/run/vm.sock, is missing");
 	err = find(f.address, &f);
 	if (err)
-		return exit_code_of(err);
+		return exit_code_of_words(err);
 	if (json)
 		print_json(&f);
 	else

@@ -44,6 +44,35 @@ static int make_data_reactors(struct run *r)
 	return err;
 }
 
+/* ---- Signals: from the server's first moment to its last ---- */
+
+static struct vh_server *signalled;
+
+static void on_signal(int signo)
+{
+	(void)signo;
+	vh_server_stop(signalled);
+}
+
+static void catch_signals(struct vh_server *s)
+{
+	const struct sigaction stop = {.sa_handler = on_signal};
+
+	signalled = s;
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGINT, &stop, NULL);
+	/* Asks to read again what can change; no device has such a thing. */
+	signal(SIGHUP, SIG_IGN);
+}
+
+static void leave_signals(void)
+{
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+}
+
+/* ---- Life ---- */
+
 int run_start(struct run *r)
 {
 	int err;
@@ -57,34 +86,31 @@ int run_start(struct run *r)
 		err = vh_server_create(r->reactor, r->n_reactors, &r->server);
 	if (err)
 		run_end(r);
+	else
+		catch_signals(r->server);
 	return err;
-}
-
-static struct vh_server *signalled;
-
-static void on_signal(int signo)
-{
-	(void)signo;
-	vh_server_stop(signalled);
 }
 
 int run_loop(struct run *r)
 {
-	struct sigaction sa = {.sa_handler = on_signal};
 	int err;
 
-	signalled = r->server;
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGINT, &sa, NULL);
 	notify_systemd("READY=1");
 	err = vh_server_run(r->server);
 	notify_systemd("STOPPING=1");
 	return err;
 }
 
+void run_end_server(struct run *r)
+{
+	leave_signals();
+	vh_server_destroy(r->server);
+	r->server = NULL;
+}
+
 void run_end(struct run *r)
 {
-	vh_server_destroy(r->server);
+	run_end_server(r);
 	while (r->n_reactors)
 		vh_reactor_destroy(r->reactor[--r->n_reactors]);
 }

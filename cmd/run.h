@@ -32,12 +32,23 @@ struct run {
  */
 int run_option(struct run *r, int argc, char **argv, int *i);
 
-/* Reactors and server.  0 or -errno (logged). */
+/*
+ * Take the options of RUN, which may stand anywhere, out of @argv.  How many words are
+ * left; -1: one is wrong (it was said which).
+ */
+int run_take_options(struct run *r, int argc, char **argv);
+
+/*
+ * Reactors and server, which from here on SIGTERM and SIGINT stop, be it before it
+ * runs.  0 or -errno (logged).
+ */
 int run_start(struct run *r);
 
-/* Until SIGTERM or SIGINT, or vh_server_stop(); says READY=1 to systemd.  0 or -errno. */
+/* Run until the server is stopped; says READY=1 to systemd.  0 or -errno. */
 int run_loop(struct run *r);
 
+/* Before run_end(): the server alone, for what must outlive it and not the reactors. */
+void run_end_server(struct run *r);
 void run_end(struct run *r);
 
 #endif

@@ -6,13 +6,25 @@
 
 #include "run.h"
 
+/* A CPU that is named twice counts once, as for taskset. */
+static bool add_core(struct run *r, int core)
+{
+	for (unsigned i = 0; i < r->n_cores; i++)
+		if (r->core[i] == core)
+			return true;
+	if (r->n_cores == MAX_CORES)
+		return false;
+	r->core[r->n_cores++] = core;
+	return true;
+}
+
 static bool add_cores(struct run *r, uint64_t first, uint64_t last)
 {
-	if (last < first || last - first >= MAX_CORES - r->n_cores)
-		return false;
-	for (uint64_t c = first; c <= last; c++)
-		r->core[r->n_cores++] = (int)c;
-	return true;
+	bool fine = first <= last;
+
+	for (uint64_t c = first; c <= last && fine; c++)
+		fine = add_core(r, (int)c);
+	return fine;
 }
 
 /* "0,2-3", as in taskset. */
@@ -72,11 +84,26 @@ int run_option(struct run *r, int argc, char **argv, int *i)
 		if (!value || !parse_poll(r, value))
 			return wrong(r, "--poll is busy, adaptive or sleep", value);
 	} else if (option_with_value(argc, argv, i, "--control", &value)) {
-		if (!value || strncmp(value, "unix:", 5) != 0)
+		if (!value || strncmp(value, "unix:", 5) != 0 || !value[5])
 			return wrong(r, "--control takes unix:PATH", value);
 		r->control = value;
 	} else {
 		return 0;
 	}
 	return 1;
+}
+
+int run_take_options(struct run *r, int argc, char **argv)
+{
+	int left = 0;
+
+	for (int i = 0; i < argc; i++) {
+		int found = run_option(r, argc, argv, &i);
+
+		if (found < 0)
+			return -1;
+		if (!found)
+			argv[left++] = argv[i];
+	}
+	return left;
 }

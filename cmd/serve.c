@@ -11,43 +11,72 @@
 #include "dev/rng/rng.h"
 #include "run.h"
 
-static const struct vh_device_ops *const models[] = {&vh_rng};
+/* A new device is a row here. */
+static const struct model {
+	const struct vh_device_ops *ops;
+	const char *features; /* of vhost-user.json, as the inside of a JSON list */
+} models[] = {
+	{&vh_rng, ""},
+};
 
 #define N_MODELS   (sizeof(models) / sizeof(models[0]))
 #define MAX_PARAMS 64
 
-static const struct vh_device_ops *find_model(const char *name)
+static const struct model *find_model(const char *name)
 {
 	for (size_t i = 0; i < N_MODELS; i++)
-		if (!strcmp(models[i]->name, name))
-			return models[i];
+		if (!strcmp(models[i].ops->name, name))
+			return &models[i];
 	complain("no device is called \"%s\"; there are:", name);
 	for (size_t i = 0; i < N_MODELS; i++)
-		fprintf(stderr, "  %s\n", models[i]->name);
+		fprintf(stderr, "  %s\n", models[i].ops->name);
 	return NULL;
 }
 
-/* vhost-user.json's type and features; see docs/interop/vhost-user.json of QEMU. */
-static int print_capabilities(const char *name)
+/*
+ * What vhost-user.json of QEMU's docs/interop calls the capabilities of a program.
+ * All other options are ignored, as the conventions say.
+ */
+static int print_capabilities(int argc, char **argv)
 {
-	if (!find_model(name))
+	const struct model *m = NULL;
+	int i = 0;
+
+	while (i < argc && argv[i][0] == '-')
+		i++;
+	if (i == argc)
+		return usage_error(&verb_serve, "--print-capabilities takes DEVICE");
+	m = find_model(argv[i]);
+	if (!m)
 		return EXIT_USAGE;
-	printf("{\n  \"type\": \"%s\",\n  \"features\": []\n}\n", name);
+	printf("{\n  \"type\": \"%s\",\n  \"features\": [%s]\n}\n", m->ops->name,
+	       m->features);
 	return EXIT_OK;
+}
+
+static bool wants_capabilities(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++)
+		if (!strcmp(argv[i], "--print-capabilities"))
+			return true;
+	return false;
 }
 
 /* DEVICE ADDRESS [KEY=VALUE]...; splits the words of KEY=VALUE in place. */
 static int add_device(struct run *r, int argc, char **argv)
 {
-	const struct vh_device_ops *ops;
+	const struct model *m;
 	struct vh_param params[MAX_PARAMS];
 	size_t n = 0;
 
-	if (argc < 2)
-		return usage_error(r->verb, "serve takes DEVICE ADDRESS");
-	ops = find_model(argv[0]);
-	if (!ops)
+	if (!argc)
+		return usage_error(r->verb, "a device is missing: DEVICE ADDRESS");
+	m = find_model(argv[0]);
+	if (!m)
 		return EXIT_USAGE;
+	if (argc == 1)
+		return usage_error(r->verb, "%s needs an ADDRESS, like unix:/run/%s.sock",
+				   argv[0], argv[0]);
 	for (int i = 2; i < argc; i++) {
 		char *equals = strchr(argv[i], '=');
 
@@ -56,9 +85,8 @@ static int add_device(struct run *r, int argc, char **argv)
 		*equals = '\0';
 		params[n++] = (struct vh_param){.key = argv[i], .value = equals + 1};
 	}
-	return vh_server_add(r->server, ops, NULL, argv[1], params, n, NULL) < 0
-		       ? EXIT_FAILED
-		       : EXIT_OK;
+	return exit_code_of_words(
+		vh_server_add(r->server, m->ops, NULL, argv[1], params, n, NULL));
 }
 
 /* The words of each device stand between "--"s; options of RUN may stand anywhere. */
@@ -66,6 +94,9 @@ static int add_devices(struct run *r, int argc, char **argv)
 {
 	int start = 0, code = EXIT_OK;
 
+	for (int i = 0; i < argc; i++)
+		if (argv[i][0] == '-' && strcmp(argv[i], "--") != 0)
+			return usage_error(r->verb, "there is no option \"%s\"", argv[i]);
 	for (int i = 0; i <= argc && code == EXIT_OK; i++) {
 		if (i < argc && strcmp(argv[i], "--") != 0)
 			continue;
@@ -75,43 +106,23 @@ static int add_devices(struct run *r, int argc, char **argv)
 	return code;
 }
 
-/* Take the options of RUN out of argv; what is left, or -1. */
-static int take_run_options(struct run *r, int argc, char **argv)
-{
-	int left = 0;
-
-	for (int i = 0; i < argc; i++) {
-		int found = run_option(r, argc, argv, &i);
-
-		if (found < 0)
-			return -1;
-		if (!found && argv[i][0] == '-' && strcmp(argv[i], "--") != 0) {
-			usage_error(r->verb, "there is no option %s", argv[i]);
-			return -1;
-		}
-		if (!found)
-			argv[left++] = argv[i];
-	}
-	return left;
-}
-
 static int serve(int argc, char **argv)
 {
 	struct run r = {.verb = &verb_serve};
 	struct control *control = NULL;
 	int code;
 
-	if (argc == 2 && !strcmp(argv[1], "--print-capabilities"))
-		return print_capabilities(argv[0]);
-	argc = take_run_options(&r, argc, argv);
+	if (wants_capabilities(argc, argv))
+		return print_capabilities(argc, argv);
+	argc = run_take_options(&r, argc, argv);
 	if (argc < 0)
 		return EXIT_USAGE;
 	if (run_start(&r) < 0)
 		return EXIT_FAILED;
 	code = add_devices(&r, argc, argv);
-	if (code == EXIT_OK && r.control &&
-	    control_open(&r, control_serve_commands, &r, &control) < 0)
-		code = EXIT_FAILED;
+	if (code == EXIT_OK && r.control)
+		code = exit_code_of(
+			control_open(&r, control_serve_commands, &r, &control));
 	if (code == EXIT_OK)
 		code = exit_code_of(run_loop(&r));
 	control_close(control);

@@ -156,16 +156,21 @@ static int stat_verb(int argc, char **argv)
 			once = true;
 		else if (!strcmp(argv[i], "--json"))
 			json = true;
-		else if (argv[i][0] == '-' || address)
-			return usage_error(&verb_stat, "\"%s\" is too much", argv[i]);
+		else if (argv[i][0] == '-')
+			return usage_error(&verb_stat, "there is no option \"%s\"",
+					   argv[i]);
+		else if (address)
+			return usage_error(&verb_stat, "\"%s\" is one CONTROL too many",
+					   argv[i]);
 		else
 			address = argv[i];
 	}
 	if (!address)
-		return usage_error(&verb_stat, "stat takes CONTROL");
+		return usage_error(&verb_stat,
+				   "CONTROL, the socket of a daemon, is missing");
 	fd = control_connect(address);
 	if (fd < 0)
-		return EXIT_FAILED;
+		return exit_code_of_words(fd);
 	code = watch(fd, once, json);
 	close(fd);
 	return code;
@@ -176,5 +181,5 @@ const struct verb verb_stat = {
 	.run = stat_verb,
 	.summary = "show what a running daemon does, live",
 	.usage = "vhost stat CONTROL [--once] [--json]\n\n"
-		 "  CONTROL  unix:PATH, what the daemon was given with --control\n",
+		 "  CONTROL  unix:PATH, the control socket of the daemon\n",
 };

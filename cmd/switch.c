@@ -17,56 +17,61 @@ static const char usage[] =
 	"  UPLINK   tap:IFNAME or packet:IFNAME\n"
 	"  RUN      " RUN_USAGE "\n";
 
-/* Add what --port and --uplink name; the options of RUN were read already. */
-static int add_ports(struct vh_switch *sw, int argc, char **argv)
+static bool is_uplink(const char *text)
 {
-	for (int i = 0; i < argc; i++) {
-		struct vh_port_params p;
-		const char *text;
-		int err;
+	const char *address = strchr(text, '=');
 
-		if (!option_with_value(argc, argv, &i, "--port", &text) &&
-		    !option_with_value(argc, argv, &i, "--uplink", &text))
-			continue;
-		if (vh_port_params_parse(&p, text) < 0)
-			return EXIT_USAGE;
-		err = vh_switch_add(sw, &p);
-		vh_port_params_fini(&p);
-		if (err < 0)
-			return EXIT_FAILED;
-	}
-	return EXIT_OK;
+	return address &&
+	       (!strncmp(address, "=tap:", 5) || !strncmp(address, "=packet:", 8));
 }
 
-/* 0, or an exit code: everything but the contents of ports. */
-static int read_options(struct run *r, int argc, char **argv)
+static int add_port(struct vh_switch *sw, const char *text)
 {
-	for (int i = 0; i < argc; i++) {
-		const char *value;
-		int found = run_option(r, argc, argv, &i);
+	struct vh_port_params p;
+	int err = vh_port_params_parse(&p, text);
 
-		if (found < 0)
-			return EXIT_USAGE;
-		if (found)
-			continue;
+	if (!err) {
+		err = vh_switch_add(sw, &p);
+		vh_port_params_fini(&p);
+	}
+	return exit_code_of_words(err);
+}
+
+/* Add what --port and --uplink name; the options of RUN were taken already. */
+static int add_ports(const struct run *r, struct vh_switch *sw, int argc, char **argv)
+{
+	int code = EXIT_OK;
+
+	for (int i = 0; i < argc && code == EXIT_OK; i++) {
+		const bool uplink = !strncmp(argv[i], "--uplink", 8);
+		const char *value;
+
 		if (!option_with_value(argc, argv, &i, "--port", &value) &&
 		    !option_with_value(argc, argv, &i, "--uplink", &value))
 			return usage_error(r->verb, "there is no option \"%s\"", argv[i]);
 		if (!value)
-			return usage_error(r->verb,
-					   "--port and --uplink take NAME=ADDRESS");
+			return usage_error(r->verb, uplink ? "--uplink takes NAME=UPLINK"
+							   : "--port takes NAME=ADDRESS");
+		if (uplink != is_uplink(value))
+			return usage_error(
+				r->verb,
+				uplink ? "--uplink %s: an uplink is "
+					 "NAME=tap:IFNAME or NAME=packet:IFNAME"
+				       : "--port %s: that is an uplink, give it "
+					 "with --uplink",
+				value);
+		code = add_port(sw, value);
 	}
-	return EXIT_OK;
+	return code;
 }
 
 static int run_switch(struct run *r, struct vh_switch *sw, int argc, char **argv)
 {
 	struct control *control = NULL;
-	int code = add_ports(sw, argc, argv);
+	int code = add_ports(r, sw, argc, argv);
 
-	if (code == EXIT_OK && r->control &&
-	    control_open(r, switch_commands, sw, &control) < 0)
-		code = EXIT_FAILED;
+	if (code == EXIT_OK && r->control)
+		code = exit_code_of(control_open(r, switch_commands, sw, &control));
 	if (code == EXIT_OK)
 		code = exit_code_of(run_loop(r));
 	control_close(control);
@@ -77,10 +82,11 @@ static int switch_verb(int argc, char **argv)
 {
 	struct run r = {.verb = &verb_switch};
 	struct vh_switch *sw;
-	int code = read_options(&r, argc, argv);
+	int code;
 
-	if (code != EXIT_OK)
-		return code;
+	argc = run_take_options(&r, argc, argv);
+	if (argc < 0)
+		return EXIT_USAGE;
 	if (run_start(&r) < 0)
 		return EXIT_FAILED;
 	if (vh_switch_create(r.server, r.reactor, r.n_reactors, NULL, &sw) < 0) {
@@ -88,8 +94,7 @@ static int switch_verb(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 	code = run_switch(&r, sw, argc, argv);
-	vh_server_destroy(r.server);
-	r.server = NULL;
+	run_end_server(&r);
 	vh_switch_destroy(sw);
 	run_end(&r);
 	return code;

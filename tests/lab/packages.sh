@@ -38,7 +38,7 @@ check			shellcheck		static checks of the scripts
 model			spin			explores the models of hand-over and sleep
 model			gcc			compiles what spin writes
 guest,interop		gcc			compiles the programs that tests run
-guest,interop		python3			speaks QMP and JSON
+guest,interop,test	python3			speaks QMP and JSON
 guest			qemu-system-x86		runs the guests
 guest			busybox-static		the guests' user space
 guest			kmod			finds the modules that guests load

@@ -88,9 +88,9 @@ wait_for_guest alice bob
 
 expect "alice has mergeable buffers" has_feature alice eth0 15
 expect "alice takes whole segments" has_feature alice eth0 7
-expect_not "bob has mergeable buffers when told not to" has_feature bob eth1 15
-expect_not "bob takes whole segments when told not to" has_feature bob eth2 7
-expect_not "bob takes frames without checksum when told not to" has_feature bob eth3 1
+expect_not "bob has no mergeable buffers when told not to" has_feature bob eth1 15
+expect_not "bob takes no whole segments when told not to" has_feature bob eth2 7
+expect_not "bob takes no frames without checksum when told not to" has_feature bob eth3 1
 
 for i in "${!mixtures[@]}"; do
 	what=$(field "$i" 1)

@@ -119,7 +119,8 @@ suite_guests()
 {
 	need build guest
 	release
-	for t in offloads multiqueue reboot switch_killed port_add_del tap_uplink packet_uplink; do
+	for t in offloads multiqueue reboot switch_killed port_add_del tap_uplink packet_uplink \
+		vlan; do
 		try "guest: $t" "tests/guest/$t.sh"
 	done
 }

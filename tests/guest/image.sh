@@ -19,7 +19,7 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/libvhost
 image_name=${GUEST_IMAGE:-net}
-modules=${GUEST_MODULES:-virtio_net}
+modules=${GUEST_MODULES:-virtio_net 8021q}
 programs=${GUEST_PROGRAMS:-iperf3 ethtool tc}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

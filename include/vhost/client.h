@@ -42,8 +42,9 @@ int vh_client_create(const struct vh_client_params *params, struct vh_client **c
 void vh_client_destroy(struct vh_client *c);
 
 /*
- * Connect (or accept) and negotiate, up to SET_FEATURES.  -ETIMEDOUT, -EPROTO when the
- * back-end broke the protocol, or another -errno; logged with what to do.
+ * Connect (or accept) and negotiate, up to SET_FEATURES.  -ETIMEDOUT when nobody came or
+ * answered, -EPIPE when the back-end hung up, -EPROTO when it broke the protocol,
+ * -EREMOTEIO when it refused a request, or another -errno; logged with what to do.
  */
 int vh_client_connect(struct vh_client *c);
 

@@ -26,7 +26,7 @@ enum vh_news {
 	VH_NEWS_NOTHING, /* wait for the poll fd                             */
 	VH_NEWS_MESSAGE, /* a message, which is the caller's to close        */
 	VH_NEWS_UP,	 /* a peer is there                                  */
-	VH_NEWS_DOWN,	 /* it went, or broke the protocol (logged)          */
+	VH_NEWS_DOWN,	 /* it went, or broke the protocol: see .at_fault    */
 };
 
 struct vh_connector;
@@ -56,6 +56,7 @@ struct vh_connector {
 	const struct vh_connector_ops *ops;
 	enum vh_role role;
 	char tag[32];
+	bool at_fault; /* at VH_NEWS_DOWN: the peer broke the protocol (logged) */
 };
 
 /*

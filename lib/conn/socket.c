@@ -250,6 +250,13 @@ int vh_socket_poll_fd(const struct vh_connector *c)
 
 /* ---- In ---- */
 
+static void lose_peer(struct vh_socket *s, int why, enum vh_news *news)
+{
+	s->c.at_fault = why == -EPROTO;
+	detach(s);
+	*news = VH_NEWS_DOWN;
+}
+
 static int look(struct vh_socket *s, enum vh_news *news)
 {
 	int fd = s->life->look(s);
@@ -288,8 +295,7 @@ static void main_ready(struct vh_socket *s, uint32_t events, struct vh_msg *m,
 		s->heard = true;
 		*news = VH_NEWS_MESSAGE;
 	} else if (got < 0) {
-		detach(s);
-		*news = VH_NEWS_DOWN;
+		lose_peer(s, got, news);
 	}
 }
 
@@ -305,8 +311,7 @@ static void channel_ready(struct vh_socket *s, struct vh_msg *m, enum vh_news *n
 	if (got > 0) {
 		*news = VH_NEWS_MESSAGE;
 	} else if (got == -EPROTO) {
-		detach(s);
-		*news = VH_NEWS_DOWN;
+		lose_peer(s, got, news);
 	} else if (got < 0) {
 		vh_log(&s->c, VH_LOG_INFO, "the back-end channel is closed");
 		close_channel(s);

@@ -109,14 +109,16 @@ static void begin(struct vh_client *c)
 	c->rings.offered = false;
 }
 
-static int wait_up(struct vh_client *c, uint64_t deadline)
+/* @last: how the talk with the one before ended, or 0. */
+static int wait_up(struct vh_client *c, uint64_t deadline, int last)
 {
 	int err = vh_client_wait_up(c, deadline);
 
-	if (err == -ETIMEDOUT)
-		vh_log(c, VH_LOG_ERROR, "no back-end ready to talk within %u ms",
-		       c->timeout_ms);
-	return err;
+	if (err != -ETIMEDOUT)
+		return err;
+	vh_log(c, VH_LOG_ERROR, "no back-end ready to talk within %u ms%s", c->timeout_ms,
+	       last ? ": it hangs up at once; does another front-end have it?" : "");
+	return last ? last : err;
 }
 
 /*
@@ -129,9 +131,9 @@ static int negotiate(struct vh_client *c)
 	int err, last = 0;
 
 	do {
-		err = wait_up(c, deadline);
+		err = wait_up(c, deadline, last);
 		if (err)
-			return last ? last : err;
+			return err;
 		begin(c);
 		err = last = vh_client_pursue(c, VH_GOAL_CONNECTED);
 	} while (err == -EPIPE && !c->fe.has_offer);

@@ -145,6 +145,21 @@ int vh_client_wait_up(struct vh_client *c, uint64_t deadline)
 	return 0;
 }
 
+/*
+ * What broke the protocol was logged.  One that goes at once may be busy, and the next
+ * connection is tried: who does that says so if it comes to nothing.
+ */
+static int lost_instead_of_answer(struct vh_client *c, uint32_t id)
+{
+	link_is_down(c);
+	if (c->conn->at_fault)
+		return -EPROTO;
+	vh_log(c, c->fe.has_offer ? VH_LOG_WARN : VH_LOG_INFO,
+	       "the back-end hung up instead of answering %s",
+	       vh_msg_name(VH_CHANNEL_MAIN, id));
+	return -EPIPE;
+}
+
 static int wait_for_answer(struct vh_client *c, struct vh_msg *reply, uint32_t id)
 {
 	const uint64_t deadline = vh_client_now() + c->timeout_ms;
@@ -160,13 +175,8 @@ static int wait_for_answer(struct vh_client *c, struct vh_msg *reply, uint32_t i
 			return 0;
 		if (news == VH_NEWS_MESSAGE)
 			err = serve_channel(c, reply);
-		if (news == VH_NEWS_DOWN) {
-			vh_log(c, VH_LOG_WARN,
-			       "the back-end hung up instead of answering %s",
-			       vh_msg_name(VH_CHANNEL_MAIN, id));
-			link_is_down(c);
-			err = -EPIPE;
-		}
+		if (news == VH_NEWS_DOWN)
+			err = lost_instead_of_answer(c, id);
 	}
 	if (err && err != -ETIMEDOUT)
 		return err;

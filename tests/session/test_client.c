@@ -80,6 +80,42 @@ static void a_back_end_that_hangs_up_at_first_is_tried_again(void **state)
 	vh_client_destroy(c);
 }
 
+static void a_back_end_that_breaks_the_protocol_at_first_is_not_tried_again(void **state)
+{
+	const enum fake_deed deeds[] = {FAKE_WRONG_ID, FAKE_WRONG_SIZE, FAKE_WRONG_FLAGS};
+	struct fake *f = *state;
+
+	f->at = VH_MSG_GET_FEATURES;
+	for (unsigned i = 0; i < 3; i++) {
+		struct vh_client *c = fake_client(f, 10000);
+
+		f->deed = deeds[i];
+		f->times = 1;
+		assert_int_equal(vh_client_connect(c), -EPROTO);
+		assert_int_equal(f->n_lives, i + 1);
+		vh_client_destroy(c);
+	}
+}
+
+static void
+a_back_end_that_breaks_the_protocol_later_is_told_from_one_that_goes(void **state)
+{
+	struct fake *f = *state;
+	struct vh_client *c = fake_connected(f);
+	uint8_t b;
+
+	f->at = VH_MSG_GET_CONFIG;
+	f->deed = FAKE_WRONG_SIZE;
+	f->times = 1;
+	assert_int_equal(vh_client_read_config(c, 0, &b, 1), -EPROTO);
+	assert_int_equal(vh_client_read_config(c, 0, &b, 1), -EPIPE);
+	assert_int_equal(vh_client_connect(c), 0);
+	f->deed = FAKE_HANG_UP;
+	f->times = 1;
+	assert_int_equal(vh_client_read_config(c, 0, &b, 1), -EPIPE);
+	vh_client_destroy(c);
+}
+
 static void connecting_again_begins_from_the_start(void **state)
 {
 	struct fake *f = *state;
@@ -360,6 +396,10 @@ int main(void)
 		FAKE_TEST(an_address_without_a_scheme_is_refused),
 		FAKE_TEST(params_of_another_size_are_refused),
 		FAKE_TEST(a_back_end_that_hangs_up_at_first_is_tried_again),
+		FAKE_TEST(
+			a_back_end_that_breaks_the_protocol_at_first_is_not_tried_again),
+		FAKE_TEST(
+			a_back_end_that_breaks_the_protocol_later_is_told_from_one_that_goes),
 		FAKE_TEST(connecting_again_begins_from_the_start),
 		FAKE_TEST(a_client_can_listen_for_its_back_end),
 		FAKE_TEST(features_that_the_rings_cannot_have_are_not_taken),

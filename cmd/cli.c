@@ -91,7 +91,12 @@ int exit_code_of(int err)
 		return EXIT_OK;
 	case -EPROTO:
 	case -EPIPE:
+	case -ETIMEDOUT: /* all that is waited for is a peer's to do */
+	case -EREMOTEIO:
 		return EXIT_PEER;
+	case -EINVAL:
+	case -ENAMETOOLONG:
+		return EXIT_USAGE;
 	case -ENOTSUP:
 	case -ENOSYS:
 		return EXIT_UNSUPPORTED;

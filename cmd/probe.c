@@ -32,22 +32,27 @@ static unsigned guess_type(uint64_t features)
 	return features & blk_only ? VIRTIO_ID_BLOCK : 0;
 }
 
-/* A read within the config space succeeds, one beyond it does not: find its end. */
-static void read_config(struct vh_client *c, struct findings *f)
+/*
+ * A read within the config space succeeds, one beyond it does not: find its end.
+ * 0, or -errno when the peer has failed.
+ */
+static int read_config(struct vh_client *c, struct findings *f)
 {
 	size_t low = 0, high = MAX_CONFIG;
 
 	while (low < high) {
 		size_t len = (low + high + 1) / 2;
+		int err = vh_client_read_config(c, 0, f->config, len);
 
-		if (vh_client_read_config(c, 0, f->config, len) == 0)
+		if (err == 0)
 			low = len;
-		else
+		else if (err == -EINVAL)
 			high = len - 1;
+		else
+			return err == -ENOTSUP ? 0 : err;
 	}
 	f->config_len = low;
-	if (low)
-		vh_client_read_config(c, 0, f->config, low);
+	return low ? vh_client_read_config(c, 0, f->config, low) : 0;
 }
 
 static int find(const char *address, struct findings *f)
@@ -64,7 +69,7 @@ static int find(const char *address, struct findings *f)
 		f->address = address;
 		vh_client_info(c, &f->info);
 		f->virtio_id = guess_type(f->info.offered_features);
-		read_config(c, f);
+		err = read_config(c, f);
 	}
 	vh_client_destroy(c);
 	return err;

@@ -197,7 +197,10 @@ int control_open(struct run *r, control_fn *fn, void *arg, struct control **out)
 		*out = c;
 		return 0;
 	}
-	complain("cannot listen on %s: %s", r->control, strerror(-err));
+	complain("cannot listen on %s: %s%s", r->control, strerror(-err),
+		 err == -EADDRINUSE ? "; it is another daemon's, or no socket: choose "
+				      "another path"
+				    : "");
 	vh_fd_drop(&c->listen.fd);
 	free(c);
 	return err;

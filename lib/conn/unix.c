@@ -149,7 +149,9 @@ static int probe(const struct unix_end *u)
 		return 0;
 	if (err && err != -EAGAIN && err != -EPROTOTYPE)
 		return failed(u, "find out who listens on", err);
-	vh_log(&u->s.c, VH_LOG_ERROR, "somebody listens on %s already", u->addr.sun_path);
+	vh_log(&u->s.c, VH_LOG_ERROR,
+	       "somebody listens on %s already: stop them, or choose another path",
+	       u->addr.sun_path);
 	return -EADDRINUSE;
 }
 
@@ -168,7 +170,8 @@ static int remove_stale(const struct unix_end *u)
 	if (lstat(path, &before) < 0)
 		return errno == ENOENT ? 0 : failed(u, "look at", -errno);
 	if (!S_ISSOCK(before.st_mode)) {
-		vh_log(&u->s.c, VH_LOG_ERROR, "%s exists and is not a socket", path);
+		vh_log(&u->s.c, VH_LOG_ERROR,
+		       "%s exists and is not a socket: choose another path", path);
 		return -EEXIST;
 	}
 	err = probe(u);

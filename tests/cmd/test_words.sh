@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154  # run.sh reads it
 # SPDX-License-Identifier: BSD-3-Clause
 # What is typed: help, verbs, options, addresses.  An error of usage ends with 2.
 

@@ -1,0 +1,111 @@
+# shellcheck shell=bash disable=SC2154  # run.sh reads it
+# SPDX-License-Identifier: BSD-3-Clause
+# Daemons: their sockets, signals and readiness.
+
+# Listen at NOTIFY_SOCKET and write what comes, a line a datagram, to the file notified.
+listen_for_readiness()
+{
+	python3 - "$1" <<'END' &
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1].replace("@", "\0", 1))
+s.settimeout(20)
+with open("notified", "w") as f:
+    while True:
+        word = s.recv(100).decode()
+        print(word, file=f, flush=True)
+        if word == "STOPPING=1":
+            break
+END
+	listener=$!
+}
+
+# A connection to the socket $1 that stays until the file $2 is there; the file $1.eof
+# says that it was closed from the other side.
+hold_connection()
+{
+	python3 - "$1" "$2" <<'END' &
+import os, select, socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+open(sys.argv[1] + ".held", "w")
+end = time.time() + 20
+while time.time() < end and not os.path.exists(sys.argv[2]):
+    if select.select([s], [], [], 0.05)[0] and not s.recv(1):
+        open(sys.argv[1] + ".eof", "w")
+        break
+END
+}
+
+quiet() { "$@" >out 2>&1 </dev/null; }
+mode_of() { stat -c '%a' "$1"; }
+group_of() { stat -c '%G' "$1"; }
+is() { [ "$1" = "$2" ]; }
+lines_are() { [ "$(cat "$1")" = "$(printf '%s\n' "${@:2}")" ]; }
+
+# Sockets
+start serve rng "unix:a,mode=0640,group=$(id -gn)" -- rng unix:b,,c --control unix:ctl
+so "a device's socket is made" wait_until test -S a
+so "a comma in a path is typed twice" wait_until test -S b,c
+so "a control socket is made" wait_until test -S ctl
+so "mode= is the socket's mode" is "$(mode_of a)" 640
+so "group= is the socket's group" is "$(group_of a)" "$(id -gn)"
+so "a control socket is its owner's alone" is "$(mode_of ctl)" 600
+so "a socket in use is not taken away" ends 1 "a" serve rng unix:a
+so "the one who has it serves on" ends 0 "device" probe unix:a
+so "a control socket in use is not taken away" ends 1 "unix:ctl" serve rng unix:d --control unix:ctl
+so "its daemon answers on" ends 0 '"devices"' ctl unix:ctl device list
+hold_connection a released
+so "a connection is taken" wait_until test -e a.held
+hold_connection a released
+so "a second one is closed" wait_until test -e a.eof
+so "and the log says so" wait_until says "rng0.*second\|rng0.*already\|rng0.*busy"
+touch released
+so "a device that is not there is named" ends 1 '"x"' ctl unix:ctl device del x
+so "a device goes" ends 0 "" ctl unix:ctl device del rng1
+so "and its socket with it" test ! -e b,c
+so "SIGHUP ends no daemon" bash -c "kill -HUP $daemon; exec '$vhost' probe unix:a >out"
+so "SIGTERM ends it with 0" stop
+so "nothing is left behind" bash -c '! ls a ctl 2>/dev/null'
+
+start serve rng unix:a --control unix:ctl
+so "a daemon starts" wait_until test -S ctl
+stop KILL 2>/dev/null
+so "a killed daemon leaves its sockets" test -S a
+start serve rng unix:a --control unix:ctl
+so "a stale socket is taken over" wait_until quiet "$vhost" -q probe unix:a
+so "a stale control socket, too" wait_until quiet "$vhost" stat unix:ctl --once
+so "SIGINT ends it with 0" stop INT
+touch file
+so "a file is not taken for a stale socket" ends 1 "file exists and is not a socket" serve rng unix:file
+so "nor for a stale control socket" ends 1 "unix:file" serve rng unix:a --control unix:file
+so "it is still there" test -f file
+
+# Readiness
+for address in "$dir/notify" "@$dir/notify"; do
+	listen_for_readiness "$address"
+	wait_until test -e notified
+	NOTIFY_SOCKET=$address "$vhost" serve rng unix:a >daemon.log 2>&1 & daemon=$!
+	so "readiness is told at $address" wait_until grep -qs READY=1 notified
+	so "by then the socket is there" test -S a
+	stop
+	wait "$listener"
+	so "the end is told, too" lines_are notified READY=1 STOPPING=1
+	rm -f notified notify
+done
+so "nobody who waits is no error" \
+	quiet env NOTIFY_SOCKET="$dir/none" timeout 30 "$vhost" demo --seconds 1 --json
+
+# Programs of the vhost-user conventions
+ln -sf "$(realpath "$vhost")" vhost-user-rng
+program_ends() { local code=0; timeout 20 ./vhost-user-rng "${@:3}" >out 2>&1 </dev/null || code=$?
+	[ "$code" -eq "$1" ] && grep -qF -e "$2" out; }
+so "a program tells its capabilities" program_ends 0 '"type": "rng"' --fd=99 --print-capabilities
+so "a program has help" program_ends 0 "--socket-path" --help
+so "a program needs a socket" program_ends 2 "--socket-path"
+so "a program's option is known" program_ends 2 '"--nope"' --socket-path=a --nope
+so "a program takes one socket" program_ends 2 "--fd" --socket-path=a --fd=3
+./vhost-user-rng --socket-path=p,q >daemon.log 2>&1 & daemon=$!
+so "a program serves" wait_until quiet "$vhost" -q probe unix:p,,q
+so "a program ends cleanly" stop
+so "and leaves nothing" test ! -e p,q

@@ -13,12 +13,20 @@
 
 #include "base/checked.h"
 
-/* One region has to hold all of it: areas are used through one pointer. */
-static bool area_resolves(const struct vh_backend *b, uint64_t uva, uint64_t len)
+/*
+ * One region has to hold all of it: areas are used through one pointer.  Files are
+ * mapped by pages, so an area is as aligned in our address space as in its file,
+ * whatever its address in the front-end's is.
+ */
+static bool area_resolves(const struct vh_backend *b, uint64_t uva, uint64_t len,
+			  unsigned align)
 {
-	for (unsigned i = 0; i < b->n_regions; i++)
-		if (vh_range_inside(uva, len, b->region[i].uva, b->region[i].size))
-			return true;
+	for (unsigned i = 0; i < b->n_regions; i++) {
+		const struct vh_wire_region *r = &b->region[i];
+
+		if (vh_range_inside(uva, len, r->uva, r->size))
+			return (r->offset + (uva - r->uva)) % align == 0;
+	}
 	return false;
 }
 
@@ -27,9 +35,9 @@ bool vh_backend_ring_resolves(const struct vh_backend *b, const struct vh_vring 
 {
 	const uint64_t num = v->num;
 
-	return area_resolves(b, v->addr.desc, 16 * num) &&
-	       area_resolves(b, v->addr.avail, 6 + 2 * num) &&
-	       area_resolves(b, v->addr.used, 6 + 8 * num);
+	return area_resolves(b, v->addr.desc, 16 * num, 16) &&
+	       area_resolves(b, v->addr.avail, 6 + 2 * num, 2) &&
+	       area_resolves(b, v->addr.used, 6 + 8 * num, 4);
 }
 
 bool vh_backend_ring_is_complete(const struct vh_backend *b, const struct vh_vring *v)

@@ -235,6 +235,36 @@ static void a_ring_lies_wholly_in_one_region(void **state)
 	}
 }
 
+/*
+ * A file is mapped by pages, so what is aligned in the front-end's address space may
+ * be anything in ours, if its region is at an odd place of the file.
+ */
+static void a_ring_that_is_not_aligned_in_its_file_does_not_start(void **state)
+{
+	static const struct {
+		uint64_t uva, offset;
+		bool runs;
+	} at[] = {
+		{UVA_A, 0, true},      {UVA_A, 1, false},     {UVA_A, 8, false},
+		{UVA_A - 1, 0, false}, {UVA_A - 1, 1, false}, {UVA_A - 1, 0xfff, true},
+		{UVA_A, 16, true},
+	};
+	struct rig r;
+
+	for (unsigned i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		const struct vh_wire_region region = {0, 0x100000, at[i].uva,
+						      at[i].offset};
+
+		rig_init(&r);
+		negotiate(&r);
+		set_table(&r, 1, &region);
+		send_state(&r, VH_MSG_SET_VRING_NUM, 0, 256);
+		send_addr(&r, ring_addr(0, UVA_A));
+		kick_ring(&r, 0);
+		assert_int_equal(vh_backend_runs(&r.b, 0), at[i].runs);
+	}
+}
+
 static void a_ring_address_at_the_end_of_the_space_does_not_wrap(void **state)
 {
 	struct rig r;
@@ -430,6 +460,7 @@ int main(void)
 		cmocka_unit_test(a_running_ring_may_be_logged),
 		cmocka_unit_test(a_ring_starts_with_whatever_makes_it_complete),
 		cmocka_unit_test(a_ring_lies_wholly_in_one_region),
+		cmocka_unit_test(a_ring_that_is_not_aligned_in_its_file_does_not_start),
 		cmocka_unit_test(a_ring_address_at_the_end_of_the_space_does_not_wrap),
 		cmocka_unit_test(a_kick_fd_that_cannot_be_taken_starts_nothing),
 		cmocka_unit_test(vrings_that_nobody_started_have_no_views),

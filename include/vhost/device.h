@@ -167,6 +167,14 @@ int vh_chain_read(struct vh_chain *c, void *buf, size_t len);
 int vh_chain_write(struct vh_chain *c, const void *buf, size_t len);
 
 /*
+ * Set the last @len writable bytes aside, for a status behind data of any length: they
+ * no longer count as writable, and vh_chain_write_tail() writes all of them, whatever else
+ * was written.  0, or -ENOSPC when fewer are left.
+ */
+int vh_chain_set_tail(struct vh_chain *c, size_t len);
+void vh_chain_write_tail(struct vh_chain *c, const void *buf);
+
+/*
  * What is left of the chain as an iovec: the part to write (in) or to read
  * (out).  Returns the number of entries, 0 when nothing is left; *@iov stays
  * valid until the chain is completed or the next such call for @c.

@@ -31,8 +31,8 @@ static inline struct vh_chain *vh_chain_alloc(struct vh_ring *r, uint16_t head)
 	c->n_descs = 1;
 	c->epoch = r->map->epoch;
 	c->out_len = c->in_len = 0;
-	c->out_done = c->in_done = 0;
-	c->lent = false;
+	c->out_done = c->in_done = c->in_tail = 0;
+	c->lent = c->owed = false;
 	return c;
 }
 

@@ -23,7 +23,7 @@ size_t vh_chain_readable(const struct vh_chain *c)
 
 size_t vh_chain_writable(const struct vh_chain *c)
 {
-	return c->in_len - c->in_done;
+	return c->in_len - c->in_tail - c->in_done;
 }
 
 /* The segment that holds byte *@off of a part, and in *@off the place in it. */
@@ -55,17 +55,13 @@ int vh_chain_read(struct vh_chain *c, void *buf, size_t len)
 	return 0;
 }
 
-int vh_chain_write(struct vh_chain *c, const void *buf, size_t len)
+/* @len bytes of @from to byte @off of the writable part, where there is room for them. */
+static void write_at(struct vh_chain *c, uint32_t off, const uint8_t *from, size_t len)
 {
-	uint32_t off = c->in_done;
-	const uint8_t *from = buf;
 	const struct vh_seg *seg;
 
-	if (len > vh_chain_writable(c))
-		return -ENOSPC;
 	if (!len)
-		return 0;
-	c->in_done += (uint32_t)len;
+		return;
 	for (seg = seg_at(vh_chain_segs(c) + c->n_out, &off); len; seg++, off = 0) {
 		size_t here = seg->len - off < len ? seg->len - off : len;
 
@@ -73,7 +69,28 @@ int vh_chain_write(struct vh_chain *c, const void *buf, size_t len)
 		from += here;
 		len -= here;
 	}
+}
+
+int vh_chain_write(struct vh_chain *c, const void *buf, size_t len)
+{
+	if (len > vh_chain_writable(c))
+		return -ENOSPC;
+	write_at(c, c->in_done, buf, len);
+	c->in_done += (uint32_t)len;
 	return 0;
+}
+
+int vh_chain_set_tail(struct vh_chain *c, size_t len)
+{
+	if (len > vh_chain_writable(c) + c->in_tail)
+		return -ENOSPC;
+	c->in_tail = (uint32_t)len;
+	return 0;
+}
+
+void vh_chain_write_tail(struct vh_chain *c, const void *buf)
+{
+	write_at(c, c->in_len - c->in_tail, buf, c->in_tail);
 }
 
 /* @seg up to @end, from byte @off on, as an iovec. */
@@ -84,6 +101,15 @@ static unsigned segs_to_iov(const struct vh_seg *seg, const struct vh_seg *end,
 
 	for (seg = seg_at(seg, &off); seg < end; seg++, off = 0)
 		iov[n++] = (struct iovec){seg->va + off, seg->len - off};
+	return n;
+}
+
+/* Without its last @len bytes, of which it has more. */
+static unsigned iov_cut_end(struct iovec *iov, unsigned n, size_t len)
+{
+	while (len >= iov[n - 1].iov_len)
+		len -= iov[--n].iov_len;
+	iov[n - 1].iov_len -= len;
 	return n;
 }
 
@@ -100,9 +126,10 @@ unsigned vh_chain_iov_out(struct vh_chain *c, const struct iovec **iov)
 unsigned vh_chain_iov_in(struct vh_chain *c, const struct iovec **iov)
 {
 	const struct vh_seg *in = vh_chain_segs(c) + c->n_out;
+	struct iovec *to = c->iov + c->n_out; /* leaves that of the other part alone */
 
-	*iov = c->iov + c->n_out; /* leaves the iovec of the other part alone */
-	if (c->in_done == c->in_len)
+	*iov = to;
+	if (!vh_chain_writable(c))
 		return 0;
-	return segs_to_iov(in, in + c->n_in, c->in_done, c->iov + c->n_out);
+	return iov_cut_end(to, segs_to_iov(in, in + c->n_in, c->in_done, to), c->in_tail);
 }

@@ -34,8 +34,10 @@ struct vh_chain {
 	uint32_t epoch;		  /* of the map it was translated with                  */
 	uint32_t out_len, in_len; /* bytes in all: each chain is under 4 GiB           */
 	uint32_t out_done, in_done; /* vh_chain_read() and _write() came this far      */
+	uint32_t in_tail;  /* bytes at the end that vh_chain_write_tail() will write */
 	struct iovec *iov; /* room for all segments; filled when a device asks   */
 	bool lent;	   /* the device has it (or a borrower)                  */
+	bool owed;	   /* a predecessor of ours took it from the ring        */
 	struct vh_chain *next_free;
 } __attribute__((aligned(64)));
 

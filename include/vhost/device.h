@@ -42,6 +42,12 @@ enum vh_device_flags {
 	 * a disk must.
 	 */
 	VH_DEVICE_RUNS_DISABLED = 1 << 1,
+	/*
+	 * Offer INFLIGHT_SHMFD: when this process dies, its successor is given the
+	 * chains again that were taken and not completed.  For devices with requests
+	 * that may be done twice.
+	 */
+	VH_DEVICE_INFLIGHT = 1 << 2,
 };
 
 struct vh_device_ops {
@@ -89,12 +95,12 @@ struct vh_device_ops {
 	 */
 	void (*link)(struct vh_device *d, bool up); /* of no interest        */
 	/*
-	 * Guest memory changes from @was to @now, of which either may be NULL:
-	 * register or forget buffers, e.g. with io_uring.  Both are valid
-	 * during the call only.
+	 * The chains of @q will be in @memory and nowhere else: before .queue_start, and
+	 * whenever that changes.  For a device that registers buffers, e.g. with
+	 * io_uring.  Chains taken before still lead where they led.  On the
+	 * queue's reactor; @memory is valid during the call only.
 	 */
-	void (*memory)(struct vh_device *d, const struct vh_memory *was,
-		       const struct vh_memory *now);
+	void (*queue_memory)(struct vh_queue *q, const struct vh_memory *memory);
 
 	/* Network devices only (vhost-user SEND_RARP and NET_SET_MTU). */
 	/* RARP is not offered */
@@ -195,7 +201,7 @@ void vh_chain_complete(struct vh_chain *c, size_t written);
  */
 void vh_chain_reject(struct vh_chain *c, const char *why);
 
-/* ---- Guest memory, for .memory ---- */
+/* ---- Guest memory, for .queue_memory ---- */
 
 struct vh_memory_region {
 	void *addr;   /* our mapping of its first byte */

@@ -30,6 +30,11 @@
 
 /* ---- Words shared with a peer (ring indices, flags, descriptors) ---- */
 
+static VH_NO_TSAN __attribute__((unused)) uint8_t vh_guest_read8(const void *p)
+{
+	return *(const volatile uint8_t *)p;
+}
+
 static VH_NO_TSAN __attribute__((unused)) uint16_t vh_guest_read16(const void *p)
 {
 	return *(const volatile uint16_t *)p;
@@ -45,6 +50,11 @@ static VH_NO_TSAN __attribute__((unused)) uint64_t vh_guest_read64(const void *p
 	return *(const volatile uint64_t *)p;
 }
 
+static VH_NO_TSAN __attribute__((unused)) void vh_guest_write8(void *p, uint8_t v)
+{
+	*(volatile uint8_t *)p = v;
+}
+
 static VH_NO_TSAN __attribute__((unused)) void vh_guest_write16(void *p, uint16_t v)
 {
 	*(volatile uint16_t *)p = v;
@@ -53,6 +63,11 @@ static VH_NO_TSAN __attribute__((unused)) void vh_guest_write16(void *p, uint16_
 static VH_NO_TSAN __attribute__((unused)) void vh_guest_write32(void *p, uint32_t v)
 {
 	*(volatile uint32_t *)p = v;
+}
+
+static VH_NO_TSAN __attribute__((unused)) void vh_guest_write64(void *p, uint64_t v)
+{
+	*(volatile uint64_t *)p = v;
 }
 
 /* Everything read later was written by the peer before it wrote *@p. */

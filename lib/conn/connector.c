@@ -114,10 +114,15 @@ int vh_connector_map(struct vh_connector *c, const struct vh_wire_region *r, uns
 	return c->ops->map(c, r, n, m, old, mapping, changed);
 }
 
-int vh_connector_map_log(struct vh_connector *c, struct vh_msg *m,
-			 struct vh_mapping **mapping)
+int vh_connector_map_area(struct vh_connector *c, struct vh_msg *m,
+			  struct vh_mapping **mapping)
 {
-	return c->ops->map_log(c, m, mapping);
+	return c->ops->map_area(c, m, mapping);
+}
+
+int vh_connector_make_area(struct vh_connector *c, uint64_t size, struct vh_msg *m)
+{
+	return c->ops->make_area(c, size, m);
 }
 
 int vh_connector_signal(struct vh_connector *c, struct vh_msg *m, struct vh_signal **s)

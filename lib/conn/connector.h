@@ -47,8 +47,9 @@ struct vh_connector_ops {
 	int (*map)(struct vh_connector *c, const struct vh_wire_region *r, unsigned n,
 		   struct vh_msg *m, const struct vh_map *old,
 		   struct vh_mapping **mapping, bool *changed);
-	int (*map_log)(struct vh_connector *c, struct vh_msg *m,
-		       struct vh_mapping **mapping);
+	int (*map_area)(struct vh_connector *c, struct vh_msg *m,
+			struct vh_mapping **mapping);
+	int (*make_area)(struct vh_connector *c, uint64_t size, struct vh_msg *m);
 	int (*signal)(struct vh_connector *c, struct vh_msg *m, struct vh_signal **s);
 };
 
@@ -121,9 +122,15 @@ int vh_connector_map(struct vh_connector *c, const struct vh_wire_region *r, uns
 		     struct vh_msg *m, const struct vh_map *old,
 		     struct vh_mapping **mapping, bool *changed);
 
-/* Map the dirty log that SET_LOG_BASE @m describes. */
-int vh_connector_map_log(struct vh_connector *c, struct vh_msg *m,
-			 struct vh_mapping **mapping);
+/* Map what @m has: the dirty log of SET_LOG_BASE, the area of SET_INFLIGHT_FD. */
+int vh_connector_map_area(struct vh_connector *c, struct vh_msg *m,
+			  struct vh_mapping **mapping);
+
+/*
+ * Make @size bytes of zeroes that can be shared, and have @m, the reply to
+ * GET_INFLIGHT_FD, carry them.  0 or -errno (logged).
+ */
+int vh_connector_make_area(struct vh_connector *c, uint64_t size, struct vh_msg *m);
 
 /* ---- Signals ---- */
 

@@ -14,6 +14,7 @@
 #include "conn/fdmap.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -289,19 +290,39 @@ int vh_fdmap_table(const struct vh_fdmap_rules *rules, const struct vh_wire_regi
 	return 0;
 }
 
-int vh_fdmap_log(const struct vh_fdmap_rules *rules, struct vh_msg *m,
-		 struct vh_mapping **mapping)
+int vh_fdmap_area(const struct vh_fdmap_rules *rules, struct vh_msg *m,
+		  struct vh_mapping **mapping)
 {
-	const struct piece p = {.what = "SET_LOG_BASE",
+	const bool is_log = m->payload == VH_PAYLOAD_LOG;
+	const struct piece p = {.what = vh_msg_name(m->channel, m->id),
 				.fd = m->fds[0],
-				.offset = m->log.offset,
-				.size = m->log.size};
+				.offset = is_log ? m->log.offset : m->inflight.offset,
+				.size = is_log ? m->log.size : m->inflight.size};
 	int err;
 
-	if (m->payload != VH_PAYLOAD_LOG || !m->n_fds || p.fd < 0)
+	if ((!is_log && m->payload != VH_PAYLOAD_INFLIGHT) || !m->n_fds || p.fd < 0)
 		return refuse(rules, p.what, "no descriptor came with it");
 	err = map_piece(rules, &p, mapping);
 	if (!err)
 		close_fds(m);
 	return err;
+}
+
+/* Sealed, so that the peer that keeps it cannot shrink it under whoever maps it. */
+int vh_fdmap_make_area(const struct vh_fdmap_rules *rules, uint64_t size,
+		       struct vh_msg *m)
+{
+	VH_AUTO_FD int fd =
+		memfd_create("vhost-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		int err = -errno;
+
+		vh_log(rules, VH_LOG_ERROR, "cannot make %" PRIu64 " bytes to share: %s",
+		       size, vh_strerror(err));
+		return err;
+	}
+	m->fds[m->n_fds++] = vh_fd_take(&fd);
+	return 0;
 }

@@ -16,11 +16,15 @@ struct vh_fdmap_rules {
 	bool any_file;	 /* not only shared memory, where no page can be withheld */
 };
 
-/* As vh_connector_map() and vh_connector_map_log(); fds are closed once mapped. */
+/* As vh_connector_map() and vh_connector_map_area(); fds are closed once mapped. */
 int vh_fdmap_table(const struct vh_fdmap_rules *rules, const struct vh_wire_region *r,
 		   unsigned n, struct vh_msg *m, const struct vh_map *old,
 		   struct vh_mapping **mapping, bool *changed);
-int vh_fdmap_log(const struct vh_fdmap_rules *rules, struct vh_msg *m,
-		 struct vh_mapping **mapping);
+int vh_fdmap_area(const struct vh_fdmap_rules *rules, struct vh_msg *m,
+		  struct vh_mapping **mapping);
+
+/* As vh_connector_make_area(). */
+int vh_fdmap_make_area(const struct vh_fdmap_rules *rules, uint64_t size,
+		       struct vh_msg *m);
 
 #endif

@@ -399,27 +399,36 @@ int vh_socket_set_channel(struct vh_connector *c, int fd)
 
 /* ---- Memory and signals ---- */
 
+static struct vh_fdmap_rules rules_of(struct vh_connector *c)
+{
+	return (struct vh_fdmap_rules){
+		.tag = c->tag,
+		.any_file = vh_socket_of(c)->any_memory,
+	};
+}
+
 int vh_socket_map(struct vh_connector *c, const struct vh_wire_region *r, unsigned n,
 		  struct vh_msg *m, const struct vh_map *old, struct vh_mapping **mapping,
 		  bool *changed)
 {
-	const struct vh_fdmap_rules rules = {
-		.tag = c->tag,
-		.any_file = vh_socket_of(c)->any_memory,
-	};
+	const struct vh_fdmap_rules rules = rules_of(c);
 
 	return vh_fdmap_table(&rules, r, n, m, old, mapping, changed);
 }
 
-int vh_socket_map_log(struct vh_connector *c, struct vh_msg *m,
-		      struct vh_mapping **mapping)
+int vh_socket_map_area(struct vh_connector *c, struct vh_msg *m,
+		       struct vh_mapping **mapping)
 {
-	const struct vh_fdmap_rules rules = {
-		.tag = c->tag,
-		.any_file = vh_socket_of(c)->any_memory,
-	};
+	const struct vh_fdmap_rules rules = rules_of(c);
 
-	return vh_fdmap_log(&rules, m, mapping);
+	return vh_fdmap_area(&rules, m, mapping);
+}
+
+int vh_socket_make_area(struct vh_connector *c, uint64_t size, struct vh_msg *m)
+{
+	const struct vh_fdmap_rules rules = rules_of(c);
+
+	return vh_fdmap_make_area(&rules, size, m);
 }
 
 int vh_socket_signal(struct vh_connector *c, struct vh_msg *m, struct vh_signal **s)

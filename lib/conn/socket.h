@@ -83,8 +83,9 @@ int vh_socket_set_channel(struct vh_connector *c, int fd);
 int vh_socket_map(struct vh_connector *c, const struct vh_wire_region *r, unsigned n,
 		  struct vh_msg *m, const struct vh_map *old, struct vh_mapping **mapping,
 		  bool *changed);
-int vh_socket_map_log(struct vh_connector *c, struct vh_msg *m,
-		      struct vh_mapping **mapping);
+int vh_socket_map_area(struct vh_connector *c, struct vh_msg *m,
+		       struct vh_mapping **mapping);
+int vh_socket_make_area(struct vh_connector *c, uint64_t size, struct vh_msg *m);
 int vh_socket_signal(struct vh_connector *c, struct vh_msg *m, struct vh_signal **s);
 
 /* clang-format off */
@@ -92,7 +93,7 @@ int vh_socket_signal(struct vh_connector *c, struct vh_msg *m, struct vh_signal 
 	.poll_fd = vh_socket_poll_fd, .recv = vh_socket_recv, .send = vh_socket_send,     \
 	.expect = vh_socket_expect, .hold = vh_socket_hold,                               \
 	.disconnect = vh_socket_disconnect, .set_channel = vh_socket_set_channel,         \
-	.map = vh_socket_map, .map_log = vh_socket_map_log, .signal = vh_socket_signal
+	.map = vh_socket_map, .map_area = vh_socket_map_area, .make_area = vh_socket_make_area, .signal = vh_socket_signal
 /* clang-format on */
 
 #endif

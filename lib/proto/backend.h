@@ -80,6 +80,10 @@ struct vh_backend {
 	uint32_t vring_index; /* that it names                                   */
 	struct vh_queue_set waiting; /* queues that have not settled yet                */
 
+	/* The inflight area: vrings that it tracks (0: none), and entries of each. */
+	uint16_t inflight_queues, inflight_size;
+	uint16_t inflight_queues_next, inflight_size_next; /* being mapped         */
+
 	/*
 	 * Memory: the table in force and, while a request changes it, the next
 	 * one.  Sorted by gpa, disjoint in gpa and in uva.
@@ -125,8 +129,11 @@ enum vh_action {
 	 * err, the log's, or the back-end channel: by its id.
 	 */
 	VH_ACTION_TAKE_FD,
-	VH_ACTION_SET_FEATURES, /* tell the device be->features */
-	VH_ACTION_READ_CONFIG,	/* into the message's own config payload  */
+	VH_ACTION_MAKE_INFLIGHT, /* make an area as the message says; fd and size go into
+				   the reply; size 0 when it cannot be made             */
+	VH_ACTION_MAP_INFLIGHT,	 /* map the message's fd as the inflight area  */
+	VH_ACTION_SET_FEATURES,	 /* tell the device be->features */
+	VH_ACTION_READ_CONFIG,	 /* into the message's own config payload  */
 	VH_ACTION_WRITE_CONFIG,
 	VH_ACTION_SEND_RARP,
 	VH_ACTION_SET_MTU,
@@ -169,6 +176,9 @@ void vh_backend_step(struct vh_backend *b, const struct vh_backend_event *ev,
 
 /* Does queue @q's view have a ring (started and not parked)? */
 bool vh_backend_runs(const struct vh_backend *b, unsigned q);
+
+/* Are the requests of vring @q tracked in the inflight area? */
+bool vh_backend_tracks(const struct vh_backend *b, unsigned q);
 
 /*
  * What must hold in every state; the explorer and the fuzzers call it.

@@ -53,6 +53,18 @@ static const char *check_memory(const struct vh_backend *b)
 	return NULL;
 }
 
+static const char *check_inflight(const struct vh_backend *b)
+{
+	if (b->inflight_queues > b->offer.n_vrings)
+		return "an inflight area for vrings that there are not";
+	for (unsigned q = 0; q < b->inflight_queues; q++)
+		if (b->vring[q].num > b->inflight_size)
+			return "a ring is larger than its part of the inflight area";
+	if (b->inflight_queues_next && b->phase != VH_PHASE_ACTION)
+		return "a next inflight area, and nobody is mapping it";
+	return NULL;
+}
+
 static const char *check_vring(const struct vh_backend *b, const struct vh_vring *v)
 {
 	if (v->num && (v->num > VH_MAX_RING_SIZE || !vh_is_power_of_two(v->num)))
@@ -118,6 +130,8 @@ const char *vh_backend_check(const struct vh_backend *b)
 		fault = check_memory(b);
 	if (!fault)
 		fault = check_vrings(b);
+	if (!fault)
+		fault = check_inflight(b);
 	if (!fault)
 		fault = check_phase(b);
 	return fault;

@@ -116,6 +116,12 @@ VH_FINISH(set_vring_call);
 VH_COMMIT(set_vring_err);
 VH_BEGIN(set_vring_enable);
 
+/* backend_inflight.c */
+VH_BEGIN(get_inflight_fd);
+VH_BEGIN(set_inflight_fd);
+VH_COMMIT(set_inflight_fd);
+void vh_backend_set_inflight_fd_undone(struct vh_backend *b);
+
 /* backend_device.c */
 VH_BEGIN(send_rarp);
 VH_BEGIN(net_set_mtu);

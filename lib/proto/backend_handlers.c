@@ -76,6 +76,12 @@ static const struct vh_backend_handler handlers[] = {
 	[VH_MSG_SET_VRING_ENABLE] = {.begin = vh_backend_set_vring_enable,
 				     .refusal = VH_REFUSAL_ACK_OR_IGNORE},
 
+	[VH_MSG_GET_INFLIGHT_FD] = {.begin = vh_backend_get_inflight_fd},
+	[VH_MSG_SET_INFLIGHT_FD] = {.begin = vh_backend_set_inflight_fd,
+				    .commit = vh_backend_set_inflight_fd_done,
+				    .revert = vh_backend_set_inflight_fd_undone,
+				    .refusal = VH_REFUSAL_CLOSE},
+
 	[VH_MSG_SEND_RARP] = {.begin = vh_backend_send_rarp,
 			      .refusal = VH_REFUSAL_ACK_OR_IGNORE},
 	[VH_MSG_NET_SET_MTU] = {.begin = vh_backend_net_set_mtu,

@@ -22,6 +22,8 @@ const char *vh_backend_set_vring_num(struct vh_backend *b, const struct vh_msg *
 {
 	if (m->state.num > VH_MAX_RING_SIZE || !vh_is_power_of_two(m->state.num))
 		return "a ring size that is no power of two up to 32768";
+	if (vh_backend_tracks(b, b->vring_index) && m->state.num > b->inflight_size)
+		return "a ring that is larger than the inflight area's";
 	vring_named(b)->num = m->state.num;
 	vh_backend_update_ring(b, b->vring_index, fx);
 	return NULL;

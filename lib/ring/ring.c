@@ -79,8 +79,26 @@ void vh_ring_destroy(struct vh_ring *r)
 	for (uint32_t i = 0; r->chain && i < r->num; i++)
 		free(r->chain[i].more);
 	free(r->chain);
+	vh_inflight_destroy(r->inflight);
 	free(r->head_is_out);
 	free(r);
+}
+
+int vh_ring_track(struct vh_ring *r, uint8_t *region)
+{
+	return vh_inflight_create(region, r->num, &r->inflight);
+}
+
+unsigned vh_ring_owed(const struct vh_ring *r)
+{
+	return vh_inflight_owed(r->inflight);
+}
+
+void vh_ring_lend(struct vh_ring *r, struct vh_chain *c)
+{
+	c->lent = true;
+	if (r->inflight)
+		vh_inflight_begin(r->inflight, c->head);
 }
 
 void vh_ring_place(struct vh_ring *r, const struct vh_ring_layout *l, struct vh_map *map,
@@ -133,6 +151,8 @@ void vh_ring_push(struct vh_ring *r, struct vh_chain *c, uint32_t len)
 		len = c->in_len;
 	if (r->log)
 		vh_chain_log(c, r->log, len);
+	if (r->inflight)
+		vh_inflight_stage(r->inflight, c->head);
 	r->format->push(r, c, len);
 	vh_chain_free(r, c);
 	r->n_out--;
@@ -143,6 +163,8 @@ bool vh_ring_publish(struct vh_ring *r)
 	if (r->used == r->used_published)
 		return false;
 	r->format->publish(r);
+	if (r->inflight)
+		vh_inflight_end(r->inflight, r->used_published);
 	return true;
 }
 

@@ -20,6 +20,7 @@
 #include "mem/map.h"
 #include "ring/chain.h"
 #include "ring/format.h"
+#include "ring/inflight.h"
 
 /* Where a ring lies, in our addresses. */
 struct vh_ring_layout {
@@ -53,8 +54,9 @@ struct vh_ring {
 	unsigned n_out;		/* popped and not pushed or unpopped             */
 	struct vh_chain *chain; /* num of them                                   */
 	struct vh_chain *free;
-	uint64_t *head_is_out; /* split: bit set while that head is with us     */
-	const char *why;       /* it is broken, and how; NULL: it is not        */
+	uint64_t *head_is_out;	      /* split: bit set while that head is with us     */
+	struct vh_inflight *inflight; /* requests are tracked there; NULL: they are not */
+	const char *why;	      /* it is broken, and how; NULL: it is not        */
 };
 
 /*
@@ -64,6 +66,12 @@ struct vh_ring {
 int vh_ring_create(struct vh_queue *queue, uint32_t num, uint64_t features,
 		   struct vh_ring **r);
 void vh_ring_destroy(struct vh_ring *r); /* NULL is fine */
+
+/*
+ * Track requests in @region, vh_inflight_stride() long, from the start on: control
+ * thread, before vh_ring_start().  0 or -ENOMEM.
+ */
+int vh_ring_track(struct vh_ring *r, uint8_t *region);
 
 /*
  * (Re)place it: after this call the ring uses these addresses and nothing older.
@@ -77,6 +85,12 @@ int vh_ring_start(struct vh_ring *r, uint32_t base);
 
 /* The base for SET/GET_VRING_BASE: of the next chain that was not popped. */
 uint32_t vh_ring_base(const struct vh_ring *r);
+
+/* Requests that a predecessor left undone: pop gives these first, alone. */
+unsigned vh_ring_owed(const struct vh_ring *r);
+
+/* The device has @c: if the process dies now, somebody will have to do it again. */
+void vh_ring_lend(struct vh_ring *r, struct vh_chain *c);
 
 /* Up to @max chains; how many (0: none there, or no memory just now), or -EPROTO. */
 int vh_ring_pop(struct vh_ring *r, struct vh_chain **c, unsigned max);

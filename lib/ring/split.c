@@ -97,12 +97,20 @@ static int split_start(struct vh_ring *r, uint32_t base)
 
 	if (base > UINT16_MAX)
 		return -EINVAL;
+	r->used = r->used_published = r->used_called = used;
+	if (r->inflight) {
+		int err = vh_inflight_start(r);
+
+		if (err)
+			return err;
+		/* Of these two the region knows more than the front-end. */
+		base = (uint16_t)(used + vh_inflight_owed(r->inflight));
+	}
 	if ((uint16_t)(base - used) > r->num) {
 		vh_ring_break(r, "the used index does not fit the base");
 		return -EINVAL;
 	}
 	r->avail = r->avail_seen = (uint16_t)base;
-	r->used = r->used_published = r->used_called = used;
 	r->call_due = true;
 	r->armed = true;
 	split_ask_kicks(r);
@@ -305,7 +313,6 @@ static int split_pop_one(struct vh_ring *r, uint16_t head, struct vh_chain **c)
 	}
 	__builtin_prefetch((*c)->inl[0].va);
 	*head_word(r, head) |= head_bit(head);
-	r->avail++;
 	return 0;
 }
 
@@ -314,16 +321,44 @@ static void split_unpop(struct vh_ring *r, struct vh_chain **c, unsigned n)
 	while (n--) {
 		*head_word(r, c[n]->head) &= ~head_bit(c[n]->head);
 		vh_chain_free(r, c[n]);
-		r->avail--;
+		if (c[n]->owed)
+			r->inflight->first--;
+		else
+			r->avail--;
 	}
+}
+
+/* What a predecessor left comes first, and alone, so that a batch is of one kind. */
+static int split_pop_owed(struct vh_ring *r, struct vh_chain **c, unsigned max)
+{
+	struct vh_inflight *in = r->inflight;
+	unsigned n = 0;
+	int err = 0;
+
+	while (n < max && in->first < in->n) {
+		err = split_pop_one(r, in->resubmit[in->first], &c[n]);
+		if (err)
+			break;
+		c[n++]->owed = true;
+		in->first++;
+	}
+	if (err != -EPROTO)
+		return (int)n;
+	split_unpop(r, c, n);
+	return err;
 }
 
 /* A broken ring gives nothing, also not what stood before the bad chain. */
 static int split_pop(struct vh_ring *r, struct vh_chain **c, unsigned max)
 {
-	unsigned there = split_available(r, max), n = 0;
-	unsigned want = there < max ? there : max;
-	int err = r->why ? -EPROTO : 0;
+	unsigned there, want, n = 0;
+	int err;
+
+	if (vh_inflight_owed(r->inflight))
+		return split_pop_owed(r, c, max);
+	there = split_available(r, max);
+	want = there < max ? there : max;
+	err = r->why ? -EPROTO : 0;
 
 	while (!err && n < want) {
 		unsigned batch = want - n < BATCH ? want - n : BATCH;
@@ -333,6 +368,7 @@ static int split_pop(struct vh_ring *r, struct vh_chain **c, unsigned max)
 		for (unsigned i = 0; i < batch && !err; i++) {
 			err = split_pop_one(r, head[i], &c[n]);
 			n += !err;
+			r->avail += !err;
 		}
 	}
 	if (err != -EPROTO)

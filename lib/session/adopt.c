@@ -17,7 +17,9 @@
  *   RETIRED  when the last chain fetched under an older memory epoch is done;
  *            fetching goes on, under the new view
  *   DRAINED  when no chain is out; nothing is fetched meanwhile, prefetched chains
- *            go back to the ring, and the old view is used to the end
+ *            go back to the ring, and the old view is used to the end.  Only what
+ *            a predecessor left undone is finished first: the base that the answer
+ *            tells is behind it.
  *
  * A view without ring memory (parked) is adopted like DRAINED, but keeps the ring
  * with its indices, for the view that brings the memory back.
@@ -57,7 +59,7 @@ static bool is_settled(const struct vh_queue *q, const struct vh_handover *h)
 	if (!q->view)
 		return true;
 	if (h->drains)
-		return vh_queue_outstanding(q) == 0;
+		return vh_queue_outstanding(q) == 0 && !vh_queue_owes(q);
 	/* Chains of the present epoch do not hold it up, those of the other parity do. */
 	return h->settle == VH_SETTLE_PAUSED || q->out[~q->view->map->epoch & 1] == 0;
 }
@@ -77,6 +79,14 @@ static void stop(struct vh_queue *q, struct vh_handover *h)
 	vh_store_relaxed(&q->stats.started, false);
 }
 
+static void tell_memory(struct vh_queue *q, const struct vh_view *old)
+{
+	const struct vh_device_ops *ops = &q->device->ops;
+
+	if (ops->queue_memory && (!old || old->map != q->view->map))
+		ops->queue_memory(q, (const struct vh_memory *)q->view->map);
+}
+
 /* Nothing is out any more: drop the ring memory, keep the ring. */
 static void park(struct vh_queue *q, struct vh_handover *h)
 {
@@ -84,6 +94,7 @@ static void park(struct vh_queue *q, struct vh_handover *h)
 
 	h->view = q->view;
 	q->view = parked;
+	tell_memory(q, h->view);
 }
 
 static void finish(struct vh_queue *q, struct vh_handover *h)
@@ -155,6 +166,7 @@ static bool announce(struct vh_queue *q, const struct vh_view *old, bool starts)
 
 	vh_store_relaxed(&q->stats.started, true);
 	vh_store_relaxed(&q->stats.enabled, q->view->enabled);
+	tell_memory(q, starts ? NULL : old);
 	if (starts && ops->queue_start && ops->queue_start(q) < 0)
 		return false;
 	if (q->view->enabled != was && ops->queue_enabled)
@@ -179,6 +191,7 @@ static void swap(struct vh_queue *q, struct vh_handover *h)
 	else
 		vh_ring_place(q->ring, &v->layout, v->map, v->log);
 	q->fetching = true;
+	q->finishing = false;
 	fine = announce(q, old, starts) && fine;
 	if (!fine)
 		vh_queue_report_broken(q);
@@ -192,7 +205,10 @@ static void adopt(struct vh_queue *q, struct vh_handover *h)
 		swap(q, h);
 	} else if (q->view) {
 		q->fetching = false;
+		q->finishing = !h->abandons && !q->broken;
 		vh_queue_unfetch(q);
+		if (vh_queue_owes(q))
+			vh_queue_wake(q);
 		if (vh_queue_outstanding(q) && q->device->ops.queue_drain)
 			q->device->ops.queue_drain(q);
 	}

@@ -23,6 +23,7 @@ struct vh_handover {
 	uint8_t ticket; /* the machine's                         */
 	enum vh_settle settle;
 	struct vh_view *view; /* there: the new view, NULL to stop; back: the old one  */
+	bool abandons;	      /* nobody waits for what a predecessor left undone        */
 	bool drains;	      /* the queue stops fetching before it takes the view     */
 	/* Back: */
 	uint32_t base;	      /* where a queue that stopped stands     */

@@ -49,7 +49,6 @@ static int map_memory(struct vh_session *s)
 		return err;
 	s->old_map = s->map;
 	s->map = map;
-	s->map_changed = true;
 	return changed;
 }
 
@@ -57,7 +56,7 @@ static int map_log(struct vh_session *s)
 {
 	struct vh_mapping *mapping;
 	struct vh_dirty_log *log;
-	int err = vh_connector_map_log(s->conn, &s->request, &mapping);
+	int err = vh_connector_map_area(s->conn, &s->request, &mapping);
 
 	if (err < 0)
 		return err;
@@ -67,6 +66,34 @@ static int map_log(struct vh_session *s)
 		return err;
 	s->old_log = s->log;
 	s->log = log;
+	return 0;
+}
+
+/* Failure is an answer, too: a size of 0. */
+static int make_inflight(struct vh_session *s)
+{
+	const struct vh_wire_inflight *want = &s->request.inflight;
+	struct vh_wire_inflight *have = &s->made.inflight;
+
+	vh_msg_init_reply(&s->made, &s->request, VH_PAYLOAD_INFLIGHT);
+	*have = (struct vh_wire_inflight){.n_queues = want->n_queues,
+					  .queue_size = want->queue_size};
+	have->size = want->n_queues * vh_inflight_stride(want->queue_size);
+	if (vh_connector_make_area(s->conn, have->size, &s->made) < 0)
+		have->size = 0;
+	return 0;
+}
+
+static int map_inflight(struct vh_session *s)
+{
+	struct vh_mapping *mapping;
+	int err = vh_connector_map_area(s->conn, &s->request, &mapping);
+
+	if (err < 0)
+		return err;
+	guard_mapping(s, mapping);
+	vh_mapping_put(s->inflight);
+	s->inflight = mapping;
 	return 0;
 }
 
@@ -141,6 +168,10 @@ static int act(struct vh_session *s, enum vh_action action)
 		return map_memory(s);
 	case VH_ACTION_MAP_LOG:
 		return map_log(s);
+	case VH_ACTION_MAKE_INFLIGHT:
+		return make_inflight(s);
+	case VH_ACTION_MAP_INFLIGHT:
+		return map_inflight(s);
 	case VH_ACTION_TAKE_FD:
 		return take_fd(s);
 	case VH_ACTION_SET_FEATURES:
@@ -176,6 +207,20 @@ static void lay_out(struct vh_session *s, const struct vh_vring *r, struct vh_vi
 	v->parked = !v->layout.desc || !v->layout.avail || !v->layout.used;
 }
 
+static int make_ring(struct vh_session *s, unsigned q, struct vh_view *v)
+{
+	const struct vh_backend *b = &s->machine;
+	int err = vh_ring_create(&s->device->queue[q], b->vring[q].num, b->features,
+				 &v->start);
+
+	if (err || !vh_backend_tracks(b, q))
+		return err;
+	/* Nobody replaces the area while a ring runs, so the session's reference will do.
+	 */
+	return vh_ring_track(v->start, s->inflight->addr +
+					       q * vh_inflight_stride(b->inflight_size));
+}
+
 static struct vh_view *make_view(struct vh_session *s, unsigned q)
 {
 	const struct vh_backend *b = &s->machine;
@@ -199,8 +244,7 @@ static struct vh_view *make_view(struct vh_session *s, unsigned q)
 	v->parked = !vh_backend_runs(b, q);
 	if (!v->parked)
 		lay_out(s, r, v);
-	if (!s->has_ring[q] && !v->parked &&
-	    vh_ring_create(&s->device->queue[q], r->num, b->features, &v->start) < 0) {
+	if (!s->has_ring[q] && !v->parked && make_ring(s, q, v) < 0) {
 		vh_view_destroy(v);
 		return NULL;
 	}
@@ -226,6 +270,7 @@ static int hand_over(struct vh_session *s, unsigned q, enum vh_settle settle)
 	s->has_ring[q] = runs && (s->has_ring[q] || v->start);
 	h->view = v;
 	h->settle = settle;
+	h->abandons = s->state != VH_SESSION_UP;
 	h->ticket = s->machine.ticket;
 	vh_queue_hand_over(h);
 	return 0;
@@ -263,6 +308,9 @@ static void reply(struct vh_session *s, const struct vh_effects *fx)
 	case VH_PAYLOAD_CONFIG:
 		m.config = s->request.config;
 		break;
+	case VH_PAYLOAD_INFLIGHT:
+		m = s->made;
+		break;
 	default:
 		m.u64 = fx->reply_u64;
 	}
@@ -272,6 +320,7 @@ static void reply(struct vh_session *s, const struct vh_effects *fx)
 	}
 	if (vh_connector_send(s->conn, &m) < 0)
 		vh_log(s, VH_LOG_DEBUG, "the reply was not taken");
+	vh_msg_close(&s->made);
 }
 
 static void notify_config(struct vh_session *s)
@@ -286,12 +335,6 @@ static void notify_config(struct vh_session *s)
 
 static void release(struct vh_session *s)
 {
-	struct vh_device *d = s->device;
-
-	if (s->map_changed && d->ops.memory)
-		d->ops.memory(d, (const struct vh_memory *)s->old_map,
-			      (const struct vh_memory *)s->map);
-	s->map_changed = false;
 	vh_map_put(s->old_map);
 	vh_dirty_log_put(s->old_log);
 	s->old_map = NULL;
@@ -300,10 +343,6 @@ static void release(struct vh_session *s)
 
 void vh_session_release_all(struct vh_session *s)
 {
-	struct vh_device *d = s->device;
-
-	if (d->ops.memory && s->map)
-		d->ops.memory(d, (const struct vh_memory *)s->map, NULL);
 	vh_map_put(s->old_map);
 	vh_map_put(s->map);
 	vh_dirty_log_put(s->old_log);
@@ -319,7 +358,9 @@ void vh_session_release_all(struct vh_session *s)
 	}
 	memset(s->vring, 0, sizeof(s->vring));
 	memset(s->has_ring, 0, sizeof(s->has_ring));
-	s->map_changed = false;
+	vh_mapping_put(s->inflight);
+	s->inflight = NULL;
+	vh_msg_close(&s->made);
 	vh_msg_close(&s->request);
 }
 
@@ -340,6 +381,15 @@ static void next_request(struct vh_session *s)
 		vh_connector_hold(s->conn, false);
 }
 
+/* The driver has let go of its requests, also of those that broke the device. */
+static void reset_device(struct vh_session *s)
+{
+	if (s->inflight)
+		memset(s->inflight->addr, 0, s->inflight->len);
+	if (s->device->ops.reset)
+		s->device->ops.reset(s->device);
+}
+
 static void answer(struct vh_session *s, const struct vh_effects *fx)
 {
 	vh_queue_set_for_each (q, &fx->call)
@@ -348,8 +398,8 @@ static void answer(struct vh_session *s, const struct vh_effects *fx)
 	vh_queue_set_for_each (q, &fx->err)
 		if (s->vring[q].err)
 			vh_signal_fire(s->vring[q].err);
-	if (fx->reset_device && s->device->ops.reset)
-		s->device->ops.reset(s->device);
+	if (fx->reset_device)
+		reset_device(s);
 	if (fx->reply && s->state == VH_SESSION_UP)
 		reply(s, fx);
 	if (fx->release)

@@ -75,6 +75,11 @@ unsigned vh_queue_outstanding(const struct vh_queue *q)
 	return q->out[0] + q->out[1];
 }
 
+bool vh_queue_owes(const struct vh_queue *q)
+{
+	return q->finishing && q->ring && (vh_ring_owed(q->ring) || q->n_ready);
+}
+
 /* ---- Broken rings ---- */
 
 static void broken_on_control(struct vh_post *post)
@@ -92,6 +97,9 @@ void vh_queue_report_broken(struct vh_queue *q)
 		return;
 	q->broken = true;
 	q->fetching = false;
+	if (q->finishing)
+		vh_reactor_defer(q->home, &q->flush); /* somebody waits for it to stop */
+	q->finishing = false;
 	vh_count(&q->stats.rejected, 1);
 	if (!vh_exchange(&q->broken_posted, 1))
 		vh_reactor_post_node(q->control, &q->broken_post);
@@ -109,6 +117,8 @@ void vh_queue_unfetch(struct vh_queue *q)
 /* May chains be taken at all? */
 static bool may_fetch(const struct vh_queue *q)
 {
+	if (q->finishing)
+		return vh_ring_owed(q->ring);
 	return q->fetching &&
 	       (q->view->enabled || (q->device->ops.flags & VH_DEVICE_RUNS_DISABLED));
 }
@@ -142,7 +152,7 @@ struct vh_chain *vh_queue_next(struct vh_queue *q)
 	q->n_ready--;
 	q->budget--;
 	c = q->ready[q->head++];
-	c->lent = true;
+	vh_ring_lend(q->ring, c);
 	q->out[c->epoch & 1]++;
 	vh_count(&q->stats.chains, 1);
 	return c;

@@ -39,6 +39,7 @@ struct vh_queue {
 	struct vh_ring *ring;	/* NULL: stopped                              */
 	struct vh_view *view;	/* owned; NULL: stopped                       */
 	bool fetching;		/* chains may be taken from the ring          */
+	bool finishing;		/* of these only the owed ones, and then stop */
 	bool broken;		/* the driver broke the rules; control knows  */
 	unsigned head, n_ready; /* ready[head .. head + n_ready) is prefetched */
 	unsigned out[2];	/* chains lent, by parity of their map epoch  */
@@ -83,6 +84,8 @@ void vh_queue_unfetch(struct vh_queue *q);
 void vh_queue_publish(struct vh_queue *q);
 /* Top up ready[].  False: nothing more is there, or it is full. */
 bool vh_queue_fetch(struct vh_queue *q);
+/* Is there something to finish before the queue can stop? */
+bool vh_queue_owes(const struct vh_queue *q);
 /* Chains that the device has. */
 unsigned vh_queue_outstanding(const struct vh_queue *q);
 

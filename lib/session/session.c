@@ -48,6 +48,8 @@ void vh_session_offer(const struct vh_session *s, struct vh_offer *offer)
 		offer->features |= VH_BIT(VIRTIO_F_IN_ORDER);
 	if (ops->read_config)
 		offer->protocol_features |= VH_BIT(VH_PF_CONFIG);
+	if (ops->flags & VH_DEVICE_INFLIGHT)
+		offer->protocol_features |= VH_BIT(VH_PF_INFLIGHT_SHMFD);
 	if (ops->send_rarp)
 		offer->protocol_features |= VH_BIT(VH_PF_RARP);
 	if (ops->set_mtu)
@@ -186,11 +188,15 @@ static void on_readable(struct vh_event *ev, uint32_t events)
 
 /* ---- A file that shrank ---- */
 
+static bool mapping_is_hit(const struct vh_mapping *m)
+{
+	return m && m->guard && vh_guard_hit(m->guard - 1);
+}
+
 static bool is_hit(const struct vh_map *map)
 {
 	for (unsigned i = 0; map && i < map->n; i++)
-		if (map->region[i].mapping->guard &&
-		    vh_guard_hit(map->region[i].mapping->guard - 1))
+		if (mapping_is_hit(map->region[i].mapping))
 			return true;
 	return false;
 }
@@ -203,9 +209,8 @@ static void on_shrunk(struct vh_event *ev, uint32_t events)
 	(void)events;
 	if (read(ev->fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 		vh_log(s, VH_LOG_ERROR, "eventfd: %s", vh_strerror(-errno));
-	if (is_hit(s->map) || is_hit(s->old_map) ||
-	    (s->log && s->log->mapping->guard &&
-	     vh_guard_hit(s->log->mapping->guard - 1)))
+	if (is_hit(s->map) || is_hit(s->old_map) || mapping_is_hit(s->inflight) ||
+	    (s->log && mapping_is_hit(s->log->mapping)))
 		vh_session_fault(s, "a file of the front-end's shared memory shrank");
 }
 

@@ -39,17 +39,18 @@ struct vh_session {
 	struct vh_backend machine;
 	struct vh_msg request; /* the one being answered; ours while machine.phase
 				  is not IDLE                    */
+	struct vh_msg made;    /* GET_INFLIGHT_FD: what its reply is to carry    */
 
 	/* What views are made of. */
 	struct vh_map *map;
 	struct vh_map *old_map; /* until the change is committed  */
 	struct vh_dirty_log *log, *old_log;
 	struct vh_signal *log_call;
+	struct vh_mapping *inflight; /* the area; NULL: requests are not tracked */
 	struct {
 		struct vh_signal *kick, *call, *err;
 	} vring[VH_MAX_VRINGS];
 	bool has_ring[VH_MAX_VRINGS]; /* its queue was given one        */
-	bool map_changed;	      /* the device has not been told   */
 
 	uint64_t connections, faults;
 };

@@ -133,6 +133,16 @@ struct vh_wire_inflight {
 	uint32_t pad;
 };
 
+/*
+ * Bytes of the inflight region of one split ring: a header of 16, 16 for each entry, up to
+ * whole 64s.  Regions stand back to back; the text leaves the distance open, this is
+ * what other back-ends use.
+ */
+static inline uint64_t vh_inflight_stride(uint32_t queue_size)
+{
+	return (16 + 16 * (uint64_t)queue_size + 63) / 64 * 64;
+}
+
 #define VH_MMAP_WRITABLE 1u
 
 struct vh_wire_mmap {

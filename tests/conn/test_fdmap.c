@@ -338,7 +338,7 @@ static int map_log(uint64_t size, uint64_t offset, int fd, struct vh_mapping **m
 	vh_msg_init(&m, VH_CHANNEL_MAIN, VH_MSG_SET_LOG_BASE);
 	m.log = (struct vh_wire_log){.size = size, .offset = offset};
 	m.fds[m.n_fds++] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	err = vh_fdmap_log(&strict, &m, mapping);
+	err = vh_fdmap_area(&strict, &m, mapping);
 	vh_msg_close(&m);
 	return err;
 }
@@ -397,9 +397,9 @@ static void a_log_without_a_file_is_refused(void **state)
 	(void)state;
 	vh_msg_init(&m, VH_CHANNEL_MAIN, VH_MSG_SET_LOG_BASE);
 	m.log.size = 8;
-	assert_int_equal(vh_fdmap_log(&strict, &m, &mapping), -EINVAL);
+	assert_int_equal(vh_fdmap_area(&strict, &m, &mapping), -EINVAL);
 	m.payload = VH_PAYLOAD_U64;
-	assert_int_equal(vh_fdmap_log(&strict, &m, &mapping), -EINVAL);
+	assert_int_equal(vh_fdmap_area(&strict, &m, &mapping), -EINVAL);
 	assert_int_equal(rig_logged("no descriptor came with it"), 2);
 	assert_int_equal(map_log(8, 0, fd, &mapping), -EINVAL);
 	close(fd);

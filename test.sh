@@ -67,7 +67,7 @@ meson_suite()
 	done < <(awk '$1 ~ /^[0-9]+\/[0-9]+$/ && $3 == "/" {print $4, $5, $6}' "$LOGS/$dir-$2.log")
 }
 
-asan=(-Db_sanitize=address,undefined -Db_lundef=false --buildtype=debugoptimized)
+asan=("-Db_sanitize=address,undefined" -Db_lundef=false --buildtype=debugoptimized)
 
 need() { tests/lab/packages.sh "$@"; }
 

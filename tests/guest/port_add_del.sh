@@ -23,8 +23,7 @@ reaches_not()
 
 come_and_go()
 {
-	local i
-	for i in 1 2 3 4 5 6 7 8 9 10; do
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
 		port del p3 && port add "p3=unix:$LAB_TMP/p3" || return 1
 	done
 }

@@ -15,9 +15,15 @@ explore()
 {
 	rm -f ./*
 	# shellcheck disable=SC2086  # nothing, or one word
-	spin -a $2 "$source/$1.pml" >spin.log 2>&1 && gcc -O1 -DSAFETY -w -o pan pan.c &&
-		./pan -m100000 >pan.log 2>&1 || { cat spin.log pan.log >&2; echo broken; return; }
-	if grep -q 'errors: 0' pan.log; then echo fine; else echo lost; fi
+	if ! { spin -a $2 "$source/$1.pml" && gcc -O1 -DSAFETY -w -o pan pan.c &&
+		./pan -m100000; } >pan.log 2>&1; then
+		cat pan.log >&2
+		echo broken
+	elif grep -q 'errors: 0' pan.log; then
+		echo fine
+	else
+		echo lost
+	fi
 }
 
 check()

@@ -44,25 +44,33 @@ static uint16_t checksum_of(const void *p, size_t len)
 	const uint8_t *b = p;
 	uint32_t sum = 0;
 
-	for (size_t i = 0; i + 1 < len; i += 2)
-		sum += (uint32_t)b[i] << 8 | b[i + 1];
+	/* In memory's byte order: its sum is so, too. */
+	for (size_t i = 0; i + 1 < len; i += 2) {
+		uint16_t word;
+
+		memcpy(&word, b + i, sizeof(word));
+		sum += word;
+	}
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
-	return htons((uint16_t)~sum);
+	return (uint16_t)~sum;
 }
 
 /* The sum over the pseudo header, which is what a stack leaves to be completed. */
 static uint16_t pseudo_sum(const struct iphdr *ip, uint32_t tcp_len)
 {
-	uint8_t pseudo[12];
-	const uint16_t len = htons((uint16_t)tcp_len);
+	const struct {
+		uint32_t saddr, daddr;
+		uint8_t zero, protocol;
+		uint16_t len;
+	} pseudo = {
+		.saddr = ip->saddr,
+		.daddr = ip->daddr,
+		.protocol = IPPROTO_TCP,
+		.len = htons((uint16_t)tcp_len),
+	};
 
-	memcpy(pseudo, &ip->saddr, 4);
-	memcpy(pseudo + 4, &ip->daddr, 4);
-	pseudo[8] = 0;
-	pseudo[9] = IPPROTO_TCP;
-	memcpy(pseudo + 10, &len, 2);
-	return (uint16_t)~checksum_of(pseudo, sizeof(pseudo));
+	return (uint16_t)~checksum_of(&pseudo, sizeof(pseudo));
 }
 
 /* IP and TCP headers in front of the payload; how many bytes. */

@@ -38,6 +38,17 @@ static inline void vh_list_remove(struct vh_list *l)
 	vh_list_init(l);
 }
 
+/* The first, which must be there; it is empty afterwards. */
+static inline struct vh_list *vh_list_take(struct vh_list *head)
+{
+	struct vh_list *l = head->next;
+
+	head->next = l->next;
+	l->next->prev = head;
+	vh_list_init(l);
+	return l;
+}
+
 /* @l itself may be removed in the body, not its neighbours. */
 #define vh_list_for_each(l, head)                                                \
 	for (struct vh_list *l = (head)->next, *l##_next = l->next; l != (head); \

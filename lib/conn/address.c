@@ -131,13 +131,16 @@ int vh_options_read(const char *tag, const char *scheme, char *const *options,
 
 int vh_option_on_off(const char *tag, const char *name, const char *value, bool *on)
 {
+	const bool is_on = value && strcmp(value, "on") == 0;
+	const bool is_off = value && strcmp(value, "off") == 0;
+
 	if (!value)
 		return 0;
-	if (strcmp(value, "on") && strcmp(value, "off")) {
+	if (!is_on && !is_off) {
 		vh_log_line(tag, VH_LOG_ERROR, "%s=%s: want %s=on or %s=off", name, value,
 			    name, name);
 		return -EINVAL;
 	}
-	*on = !strcmp(value, "on");
+	*on = is_on;
 	return 0;
 }

@@ -370,7 +370,7 @@ void vh_stream_flush(struct vh_stream *s)
 
 		if (!send_chunk(s, c))
 			return;
-		vh_list_remove(&c->link);
+		vh_list_take(&s->out);
 		s->out_cost -= sizeof(*c) + c->len;
 		chunk_destroy(c);
 	}

@@ -271,20 +271,21 @@ static int read_mode(const char *tag, const char *text, mode_t *mode)
 static int read_group(const char *tag, const char *name, gid_t *group)
 {
 	struct group entry, *found = NULL;
-	VH_AUTO_FREE char *buf = NULL;
 	const size_t size = 1 << 16; /* groups may have many members */
+	char *buf;
 
 	if (!name)
 		return 0;
 	buf = malloc(size);
 	if (!buf)
 		return -ENOMEM;
-	if (getgrnam_r(name, &entry, buf, size, &found) || !found) {
-		vh_log_line(tag, VH_LOG_ERROR, "group=%s: there is no such group", name);
-		return -EINVAL;
-	}
-	*group = found->gr_gid;
-	return 0;
+	if (getgrnam_r(name, &entry, buf, size, &found) == 0 && found)
+		*group = found->gr_gid;
+	free(buf);
+	if (found)
+		return 0;
+	vh_log_line(tag, VH_LOG_ERROR, "group=%s: there is no such group", name);
+	return -EINVAL;
 }
 
 static int read_options(const char *tag, char *const *options, enum vh_role role,

@@ -115,15 +115,13 @@ static unsigned run_deferred(struct vh_reactor *r)
 	struct vh_list batch;
 	unsigned n = 0;
 
-	/* The batch takes the head's place, so what is deferred now waits for the next.
-	 */
+	/* The batch takes the head's place: what is deferred now waits for the next. */
 	vh_list_append(&r->deferred, &batch);
 	vh_list_remove(&r->deferred);
 	for (; !vh_list_is_empty(&batch); n++) {
 		struct vh_deferred *d =
-			vh_container_of(batch.next, struct vh_deferred, link);
+			vh_container_of(vh_list_take(&batch), struct vh_deferred, link);
 
-		vh_list_remove(&d->link);
 		d->fn(d);
 	}
 	return n;

@@ -111,7 +111,7 @@ static int packet_open(struct vh_uplink *u, bool first)
 /* By index: it may have been renamed. */
 static int packet_check(const struct vh_uplink *u)
 {
-	struct sockaddr_ll at;
+	struct sockaddr_ll at = {0};
 	socklen_t len = sizeof(at);
 	struct ifreq ifr = {0};
 

@@ -13,6 +13,10 @@ struct bench_args {
 	bool json;
 };
 
+struct traffic_config;
+
 int bench_net(const struct bench_args *a);
+/* Read one of its keys into @c: 0 or an exit code (said). */
+int bench_net_key(struct traffic_config *c, const char *key, const char *value);
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* vhost probe: what does a back-end offer?  Connects as a front-end and asks. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,70 +9,7 @@
 #include <vhost/vhost.h>
 
 #include "cli.h"
-
-#define MAX_CONFIG 256 /* QEMU's limit, and what everybody answers */
-
-struct findings {
-	const char *address;
-	unsigned virtio_id; /* a guess by the feature bits; 0: none */
-	struct vh_client_info info;
-	uint8_t config[MAX_CONFIG];
-	size_t config_len;
-};
-
-/* The protocol does not say what a device is; its feature bits nearly do. */
-static unsigned guess_type(uint64_t features)
-{
-	const uint64_t net_only = 0xff8000;		    /* MRG_RXBUF and above */
-	const uint64_t blk_only = 1 << 2 | 1 << 6 | 1 << 9; /* SEG_MAX, BLK_SIZE, FLUSH */
-
-	if (features & net_only)
-		return VIRTIO_ID_NET;
-	return features & blk_only ? VIRTIO_ID_BLOCK : 0;
-}
-
-/*
- * A read within the config space succeeds, one beyond it does not: find its end.
- * 0, or -errno when the peer has failed.
- */
-static int read_config(struct vh_client *c, struct findings *f)
-{
-	size_t low = 0, high = MAX_CONFIG;
-
-	while (low < high) {
-		size_t len = (low + high + 1) / 2;
-		int err = vh_client_read_config(c, 0, f->config, len);
-
-		if (err == 0)
-			low = len;
-		else if (err == -EINVAL)
-			high = len - 1;
-		else
-			return err == -ENOTSUP ? 0 : err;
-	}
-	f->config_len = low;
-	return low ? vh_client_read_config(c, 0, f->config, low) : 0;
-}
-
-static int find(const char *address, struct findings *f)
-{
-	const struct vh_client_params params = {
-		.size = sizeof(params), .address = address, .features = 1ull << 32};
-	struct vh_client *c;
-	int err = vh_client_create(&params, &c);
-
-	if (err)
-		return err;
-	err = vh_client_connect(c);
-	if (!err) {
-		f->address = address;
-		vh_client_info(c, &f->info);
-		f->virtio_id = guess_type(f->info.offered_features);
-		err = read_config(c, f);
-	}
-	vh_client_destroy(c);
-	return err;
-}
+#include "findings.h"
 
 static const char *virtio_name(const struct findings *f, unsigned bit, char buf[16])
 {
@@ -144,7 +80,7 @@ static struct json_object *json_bits(const struct findings *f, uint64_t bits,
 static void print_json(const struct findings *f)
 {
 	struct json_object *o = json_object_new_object();
-	char hex[2 * MAX_CONFIG + 1] = "";
+	char hex[2 * FINDINGS_MAX_CONFIG + 1] = "";
 
 	for (size_t i = 0; i < f->config_len; i++)
 		snprintf(&hex[2 * i], 3, "%02x", f->config[i]);
@@ -186,7 +122,7 @@ static int probe(int argc, char **argv)
 	if (!f.address)
 		return usage_error(&verb_probe,
 				   "ADDRESS, like unix:/run/vm.sock, is missing");
-	err = find(f.address, &f);
+	err = findings_read(f.address, &f);
 	if (err)
 		return exit_code_of_words(err);
 	if (json)

@@ -24,6 +24,8 @@ struct vh_device {
 
 	bool opened; /* .open succeeded      */
 	bool removing;
+	bool leaving;	   /* removed_post is on its way through the reactors ... */
+	unsigned n_passed; /* ... and has been at so many of them */
 	void (*removed)(void *arg);
 	void *removed_arg;
 	struct vh_post removed_post;

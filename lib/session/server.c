@@ -64,13 +64,15 @@ int vh_server_add(struct vh_server *s, const struct vh_device_ops *ops, void *ct
 	return 0;
 }
 
-static void device_is_gone(struct vh_post *post)
+static void device_is_gone(struct vh_device *d)
 {
-	struct vh_device *d = vh_container_of(post, struct vh_device, removed_post);
 	struct vh_server *s = d->server;
 	void (*done)(void *arg) = d->removed;
 	void *arg = d->removed_arg;
 
+	d->leaving = false;
+	if (vh_load_acquire(&d->config_posted))
+		return; /* config_on_control() comes here again */
 	vh_list_remove(&d->link);
 	vh_device_destroy(d);
 	if (done)
@@ -79,14 +81,33 @@ static void device_is_gone(struct vh_post *post)
 		vh_reactor_stop(s->reactor[0]);
 }
 
-/* Not at once: whoever closed the session may still be looking at it. */
+/* On each reactor in turn, and at last on control. */
+static void pass_on(struct vh_post *post)
+{
+	struct vh_device *d = vh_container_of(post, struct vh_device, removed_post);
+	struct vh_server *s = d->server;
+
+	if (d->n_passed++ == s->n)
+		device_is_gone(d);
+	else
+		vh_reactor_post_node(s->reactor[d->n_passed % s->n], post);
+}
+
+/*
+ * Not at once: whoever closed the session may still be looking at it, and a switch's
+ * worker at a queue, which it found before that stopped.  So a message goes through
+ * all reactors; when it is back, each has ended the turn it was in.
+ */
 void vh_server_session_closed(struct vh_session *session)
 {
 	struct vh_device *d = session->device;
 
-	if (session->state != VH_SESSION_CLOSED || vh_load_acquire(&d->config_posted))
+	if (session->state != VH_SESSION_CLOSED || d->leaving ||
+	    vh_load_acquire(&d->config_posted))
 		return; /* config_on_control() comes back here */
-	d->removed_post.fn = device_is_gone;
+	d->leaving = true;
+	d->n_passed = 0;
+	d->removed_post.fn = pass_on;
 	vh_reactor_post_node(d->server->reactor[0], &d->removed_post);
 }
 

@@ -81,6 +81,12 @@ void vh_poller_wake(struct vh_reactor *r, struct vh_poller *p)
 	p->ops->disarm(p);
 }
 
+void vh_poller_expect(struct vh_reactor *r, struct vh_poller *p)
+{
+	p->idle_since = 0;
+	vh_poller_wake(r, p);
+}
+
 static void kicked(struct vh_event *ev, uint32_t events)
 {
 	struct vh_poller *p = vh_container_of(ev, struct vh_poller, event);

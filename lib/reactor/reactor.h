@@ -125,5 +125,7 @@ int vh_poller_add(struct vh_reactor *r, struct vh_poller *p);
 void vh_poller_remove(struct vh_reactor *r, struct vh_poller *p);
 /* Look in this turn or the next, whatever its state. */
 void vh_poller_wake(struct vh_reactor *r, struct vh_poller *p);
+/* The same; work will come soon, so spin for it as if there just had been some. */
+void vh_poller_expect(struct vh_reactor *r, struct vh_poller *p);
 
 #endif

@@ -295,6 +295,20 @@ static void an_adaptive_one_kicked_in_vain_does_not_spin(void **state)
 	fake_free(f);
 }
 
+static void an_adaptive_one_that_expects_work_spins_for_it(void **state)
+{
+	struct fake *f = fake_new(*state);
+	uint64_t start;
+
+	drive_until_idle(*state);
+	f->n_arms = 0;
+	start = vh_reactor_now(*state);
+	vh_poller_expect(*state, &f->poller);
+	drive_until(*state, f->n_arms);
+	assert_true(f->armed_at - start >= 50000);
+	fake_free(f);
+}
+
 static void a_reactor_whose_queues_spin_asks_to_be_called_again(void **state)
 {
 	struct fake *f = fake_new(*state);
@@ -679,6 +693,7 @@ int main(void)
 		SLEEP_TEST(a_kick_fd_that_epoll_refuses_is_an_error),
 		SLEEP_TEST(two_numbers_of_one_eventfd_both_wake),
 		ADAPTIVE_TEST(an_adaptive_one_spins_for_50_us_after_its_last_work),
+		ADAPTIVE_TEST(an_adaptive_one_that_expects_work_spins_for_it),
 		ADAPTIVE_TEST(an_adaptive_one_kicked_in_vain_does_not_spin),
 		ADAPTIVE_TEST(a_reactor_whose_queues_spin_asks_to_be_called_again),
 		BUSY_TEST(a_busy_one_never_arms),

@@ -24,7 +24,10 @@ struct vh_store_kind {
 	int (*refresh)(struct vh_store *
 			       s); /* update info.capacity: 0 or -errno; NULL: constant */
 
-	/* Make a channel; the common members are filled in afterwards. */
+	/*
+	 * Make a channel; the common members are filled in afterwards.  It may have set
+	 * ch->kind to a table of its own, of which only the channel's part is used.
+	 */
 	int (*channel_open)(struct vh_store *s, struct vh_reactor *r,
 			    struct vh_store_channel *below, struct vh_store_channel **ch);
 	void (*channel_close)(struct vh_store_channel *ch);
@@ -50,6 +53,6 @@ struct vh_store_channel {
 	struct vh_store_channel *below; /* a wrapper's */
 };
 
-extern const struct vh_store_kind vh_store_memory, vh_store_null;
+extern const struct vh_store_kind vh_store_file, vh_store_memory, vh_store_null;
 
 #endif

@@ -14,7 +14,8 @@
 #include "store/kind.h"
 #include "store/size.h"
 
-static const struct vh_store_kind *const kinds[] = {&vh_store_memory, &vh_store_null};
+static const struct vh_store_kind *const kinds[] = {&vh_store_file, &vh_store_memory,
+						    &vh_store_null};
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -36,6 +37,28 @@ static int parse_switch(const char *tag, const char *key, const char *value, boo
 {
 	*on = !strcmp(value, "on");
 	return *on || !strcmp(value, "off") ? 1 : wrong(tag, key, value, "on or off");
+}
+
+/* For what is on unless it is said to be off. */
+static int parse_off_switch(const char *tag, const char *key, const char *value,
+			    bool *off)
+{
+	bool on;
+	int rc = parse_switch(tag, key, value, &on);
+
+	*off = !on;
+	return rc;
+}
+
+static int parse_aio(struct vh_store_params *p, const char *tag, const char *value)
+{
+	if (!strcmp(value, "uring"))
+		p->aio = VH_STORE_AIO_URING;
+	else if (!strcmp(value, "threads"))
+		p->aio = VH_STORE_AIO_THREADS;
+	else
+		return wrong(tag, "aio", value, "uring or threads");
+	return 1;
 }
 
 static int parse_block_size(struct vh_store_params *p, const char *tag, const char *value)
@@ -67,6 +90,14 @@ int vh_store_param(struct vh_store_params *p, const char *tag, const char *key,
 			return name_kind(p, tag, kinds[i], value);
 	if (!strcmp(key, "readonly"))
 		return parse_switch(tag, key, value, &p->readonly);
+	if (!strcmp(key, "direct"))
+		return parse_off_switch(tag, key, value, &p->no_direct);
+	if (!strcmp(key, "register"))
+		return parse_off_switch(tag, key, value, &p->no_register);
+	if (!strcmp(key, "lock"))
+		return parse_off_switch(tag, key, value, &p->no_lock);
+	if (!strcmp(key, "aio"))
+		return parse_aio(p, tag, value);
 	if (!strcmp(key, "block-size"))
 		return parse_block_size(p, tag, value);
 	return 0;
@@ -187,7 +218,8 @@ int vh_store_channel_open(struct vh_store *s, struct vh_reactor *r,
 		return err;
 	}
 	(*ch)->tag = s->tag;
-	(*ch)->kind = s->kind;
+	if (!(*ch)->kind)
+		(*ch)->kind = s->kind;
 	(*ch)->store = s;
 	(*ch)->reactor = r;
 	(*ch)->below = below;

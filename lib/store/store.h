@@ -91,6 +91,13 @@ struct vh_store_info {
 
 struct vh_store;
 
+/* How a file is read and written. */
+enum vh_store_aio {
+	VH_STORE_AIO_BEST, /* io_uring where it is permitted, else threads */
+	VH_STORE_AIO_URING,
+	VH_STORE_AIO_THREADS,
+};
+
 /* What stands on the command line: gathered word by word, then opened. */
 struct vh_store_params {
 	const char *kind, *rest; /* "file", "disk.raw"; kind NULL: not yet named  */
@@ -98,6 +105,8 @@ struct vh_store_params {
 	uint32_t block_size; /* asked for; 0: what suits the store            */
 	bool no_direct;	     /* file: through the page cache                  */
 	bool no_register;    /* file: do not pin the guest's memory           */
+	bool no_lock;	     /* file: others may write to it, too             */
+	enum vh_store_aio aio;
 	const char *delay, *error, *limit, *volatile_; /* wrappers; NULL: none    */
 };
 
@@ -125,7 +134,7 @@ int vh_store_refresh(struct vh_store *s);
 /* For use on @r, by its thread.  0 and *@ch, or -errno (logged). */
 int vh_store_channel_open(struct vh_store *s, struct vh_reactor *r,
 			  struct vh_store_channel **ch);
-/* Nothing is under way on it. */
+/* Nothing is under way on it; not from inside a request's @done. */
 void vh_store_channel_close(struct vh_store_channel *ch);
 
 /*

@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "control.h"
+#include "dev/blk/blk.h"
 #include "dev/rng/rng.h"
 #include "run.h"
 
@@ -17,6 +18,7 @@ static const struct model {
 	const char *features; /* of vhost-user.json, as the inside of a JSON list */
 } models[] = {
 	{&vh_rng, ""},
+	{&vh_blk, "\"read-only\", \"blk-file\""},
 };
 
 #define N_MODELS   (sizeof(models) / sizeof(models[0]))
@@ -137,7 +139,7 @@ const struct verb verb_serve = {
 	.usage = "vhost serve DEVICE ADDRESS [KEY=VALUE]... "
 		 "['--' DEVICE ADDRESS [KEY=VALUE]...]... [RUN]\n"
 		 "       vhost serve DEVICE --print-capabilities\n\n"
-		 "  DEVICE   rng\n"
+		 "  DEVICE   rng, blk\n"
 		 "  ADDRESS  unix:PATH[,server=on|off][,mode=OCTAL][,group=NAME], fd:N\n"
 		 "  RUN      " RUN_USAGE "\n",
 };

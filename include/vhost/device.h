@@ -61,6 +61,12 @@ struct vh_device_ops {
 	uint16_t queue_group; /* virtqueues per unit of GET_QUEUE_NUM: 2 for net's
 				 pairs; 0 means 1                                   */
 
+	/*
+	 * Bytes of zeroes that vh_device_priv() points to from .config until after .close,
+	 * freed by the library.  0: there are none, and .open may set a pointer.
+	 */
+	size_t priv_size;
+
 	/* Required: look at every chain that vh_queue_next() yields. */
 	void (*process)(struct vh_queue *q);
 
@@ -68,10 +74,14 @@ struct vh_device_ops {
 	 * Optional: a NULL pointer means what the comment says.
 	 *
 	 * .config is called once per KEY=VALUE, before .open.  0, or -errno
-	 * after it logged which value was wrong and what would be right.
+	 * after it logged which value was wrong and what would be right.  The
+	 * strings stay until .open has returned.  Without .open having succeeded
+	 * .close is not called.
 	 */
 	int (*config)(struct vh_device *d, const char *key,
 		      const char *value);	/* no keys */
+	/* How many virtqueues this one has, up to .queues: asked once, after .config. */
+	uint16_t (*n_queues)(struct vh_device *d);
 	int (*open)(struct vh_device *d);	/* nothing to set up     */
 	void (*close)(struct vh_device *d);	/* nothing to free       */
 	uint64_t (*offer)(struct vh_device *d); /* .features, always     */
@@ -90,12 +100,17 @@ struct vh_device_ops {
 	void (*queue_stop)(struct vh_queue *q);	 /* nothing to do         */
 	void (*reset)(struct vh_device *d);	 /* no state to forget    */
 	/*
+	 * What stands behind the device may have changed (a disk's file grew): look
+	 * again.  0 or -errno (logged).
+	 */
+	int (*refresh)(struct vh_device *d); /* nothing can change    */
+	/*
 	 * The link to the front-end came (@up) or went.  All queues have
 	 * stopped before it goes.
 	 */
 	void (*link)(struct vh_device *d, bool up); /* of no interest        */
 	/*
-	 * The chains of @q will be in @memory and nowhere else: before .queue_start, and
+	 * The chains of @q will be in @memory and nowhere else: after .queue_start, and
 	 * whenever that changes.  For a device that registers buffers, e.g. with
 	 * io_uring.  Chains taken before still lead where they led.  On the
 	 * queue's reactor; @memory is valid during the call only.

@@ -50,6 +50,13 @@ int vh_server_add(struct vh_server *s, const struct vh_device_ops *ops, void *ct
 void vh_server_remove(struct vh_server *s, struct vh_device *device,
 		      void (*done)(void *arg), void *arg);
 
+/*
+ * Have @device look again at what stands behind it, a disk at the size of its file.  0;
+ * -ENOTSUP: there is nothing that could change; or another -errno (logged).  Control
+ * thread only.
+ */
+int vh_server_refresh(struct vh_server *s, struct vh_device *device);
+
 /* Call @fn for every device, oldest first.  Control thread only; @fn may remove none. */
 void vh_server_each(struct vh_server *s, void (*fn)(void *arg, struct vh_device *device),
 		    void *arg);

@@ -166,9 +166,9 @@ static bool announce(struct vh_queue *q, const struct vh_view *old, bool starts)
 
 	vh_store_relaxed(&q->stats.started, true);
 	vh_store_relaxed(&q->stats.enabled, q->view->enabled);
-	tell_memory(q, starts ? NULL : old);
 	if (starts && ops->queue_start && ops->queue_start(q) < 0)
 		return false;
+	tell_memory(q, starts ? NULL : old);
 	if (q->view->enabled != was && ops->queue_enabled)
 		ops->queue_enabled(q, q->view->enabled);
 	return true;

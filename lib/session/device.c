@@ -117,6 +117,25 @@ static int configure(struct vh_device *d, const struct vh_param *params, size_t 
 	return 0;
 }
 
+static int make_priv(struct vh_device *d)
+{
+	if (!d->ops.priv_size)
+		return 0;
+	d->priv = d->own_priv = calloc(1, d->ops.priv_size);
+	return d->priv ? 0 : -ENOMEM;
+}
+
+/* The instance's own number from here on. */
+static int count_queues(struct vh_device *d)
+{
+	const uint16_t n = d->ops.n_queues ? d->ops.n_queues(d) : d->ops.queues;
+
+	if (!n || n > d->ops.queues)
+		return -EINVAL;
+	d->ops.queues = n;
+	return 0;
+}
+
 static int make_queues(struct vh_device *d, unsigned number)
 {
 	unsigned group = d->ops.queue_group ? d->ops.queue_group : 1;
@@ -158,7 +177,11 @@ int vh_device_create(struct vh_server *s, const struct vh_device_ops *ops, void 
 	d->address = strdup(address);
 	err = d->address ? check_model(d) : -ENOMEM;
 	if (!err)
+		err = make_priv(d);
+	if (!err)
 		err = configure(d, params, n_params);
+	if (!err)
+		err = count_queues(d);
 	if (!err)
 		err = make_queues(d, number);
 	if (!err && d->ops.open)
@@ -176,6 +199,7 @@ void vh_device_destroy(struct vh_device *d)
 {
 	if (d->opened && d->ops.close)
 		d->ops.close(d);
+	free(d->own_priv);
 	free(d->queue);
 	free(d->address);
 	free(d);

@@ -15,6 +15,7 @@ struct vh_device {
 	struct vh_device_ops
 		ops; /* copied: a model built against an older, smaller table is fine */
 	void *ctx, *priv;
+	void *own_priv; /* of ops.priv_size */
 	struct vh_server *server;
 	char *address;
 	uint64_t features;	/* acknowledged         */

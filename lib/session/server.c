@@ -123,6 +123,12 @@ void vh_server_remove(struct vh_server *s, struct vh_device *d, void (*done)(voi
 	vh_session_close(&d->session);
 }
 
+int vh_server_refresh(struct vh_server *s, struct vh_device *d)
+{
+	(void)s;
+	return d->ops.refresh ? d->ops.refresh(d) : -ENOTSUP;
+}
+
 void vh_server_each(struct vh_server *s, void (*fn)(void *arg, struct vh_device *device),
 		    void *arg)
 {

@@ -6,13 +6,13 @@
 #ifndef VH_SPEC_VIRTIO_H
 #define VH_SPEC_VIRTIO_H
 
-#include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_gpu.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
 #include <linux/virtio_vsock.h>
 
+#include "spec/virtio_blk.h"
 #include "spec/virtio_net.h"
 
 /* ---- "Reserved Feature Bits" ---- */
@@ -40,15 +40,6 @@
 #endif
 #ifndef VIRTIO_NET_F_GUEST_HDRLEN
 #define VIRTIO_NET_F_GUEST_HDRLEN 59
-#endif
-
-/* ---- "Block Device" ---- */
-
-#ifndef VIRTIO_BLK_F_LIFETIME
-#define VIRTIO_BLK_F_LIFETIME 15
-#endif
-#ifndef VIRTIO_BLK_F_ZONED
-#define VIRTIO_BLK_F_ZONED 17
 #endif
 
 /* ---- Devices of which only the features are named here ---- */

@@ -48,6 +48,7 @@ struct vh_vring {
 	bool parked;  /* started, but its ring memory is not there now        */
 	bool enabled; /* SET_VRING_ENABLE                                     */
 	bool broken;  /* the driver broke the rules: not run until it is stopped */
+	bool fresh;   /* it was reset: it starts at 0, base is only to be told  */
 };
 
 enum vh_phase {

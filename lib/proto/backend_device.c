@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The messages that are for the device: config space, reset, status, network. */
-#include <string.h>
-
 #include "proto/backend_handler.h"
 
 #define MTU_MIN 68 /* "Network Device": device configuration layout */
@@ -72,11 +70,14 @@ const char *vh_backend_reset_device(struct vh_backend *b, const struct vh_msg *m
  * Owner, fds and memory stay, and the feature word until the next one comes;
  * that one is told to the device even if it is the same, since the device has
  * forgotten it.  Rings are as new: their addresses were those of a driver that
- * has let go of them.
+ * has let go of them.  Only where they stopped is still told: QEMU before 8.0 resets
+ * by SET_STATUS before it asks for their bases, also when it merely pauses a guest
+ * or migrates it.
  */
 void vh_backend_reset_device_reply(struct vh_backend *b, struct vh_effects *fx)
 {
-	memset(b->vring, 0, b->offer.n_vrings * sizeof(b->vring[0]));
+	for (unsigned q = 0; q < b->offer.n_vrings; q++)
+		b->vring[q] = (struct vh_vring){.base = b->vring[q].base, .fresh = true};
 	b->has_features = false;
 	fx->reset_device = true;
 }

@@ -80,6 +80,9 @@ void vh_backend_update_ring(struct vh_backend *b, unsigned q, struct vh_effects 
 
 	if (v->started || !vh_backend_ring_is_complete(b, v))
 		return;
+	if (v->fresh)
+		v->base = 0;
+	v->fresh = false;
 	v->started = true;
 	vh_backend_view(fx, q, VH_SETTLE_PAUSED);
 }

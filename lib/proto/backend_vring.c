@@ -69,6 +69,7 @@ const char *vh_backend_set_vring_base(struct vh_backend *b, const struct vh_msg 
 	if (m->state.num > UINT16_MAX)
 		return "a base that no split ring has";
 	vring_named(b)->base = m->state.num;
+	vring_named(b)->fresh = false;
 	return NULL;
 }
 

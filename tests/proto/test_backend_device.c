@@ -194,14 +194,17 @@ static void a_status_is_kept(void **state)
 	assert_true(vh_backend_runs(&r.b, 0));
 }
 
-static void expect_reset(const struct rig *r)
+/* @base: where the two rings stopped that ran */
+static void expect_reset(const struct rig *r, uint32_t base)
 {
-	static const struct vh_vring unset;
+	struct vh_vring unset = {.fresh = true};
 
 	assert_true(r->fx.reset_device);
 	assert_int_equal(r->b.status, 0);
-	for (unsigned q = 0; q < N_VRINGS; q++)
+	for (unsigned q = 0; q < N_VRINGS; q++) {
+		unset.base = q < 2 ? base : 0;
 		assert_memory_equal(&r->b.vring[q], &unset, sizeof(unset));
+	}
 }
 
 static void a_reset_is_answered_when_every_queue_has_drained(void **state)
@@ -220,7 +223,7 @@ static void a_reset_is_answered_when_every_queue_has_drained(void **state)
 		expect_silence(&r);
 		settle_at(&r, 1, 3);
 		expect_ack(&r, 0);
-		expect_reset(&r);
+		expect_reset(&r, 3);
 		assert_int_equal(r.b.n_regions, 1);
 	}
 }
@@ -233,7 +236,37 @@ static void a_reset_of_a_device_that_does_not_run_is_answered_at_once(void **sta
 	negotiate(&r);
 	send_u64(&r, VH_MSG_SET_STATUS, 0);
 	expect_over(&r);
-	expect_reset(&r);
+	expect_reset(&r, 0);
+}
+
+/* QEMU before 8.0 does this each time that it pauses a guest. */
+static void a_base_can_be_asked_for_after_a_reset(void **state)
+{
+	struct rig r;
+
+	rig_init_running(&r);
+	send_u64(&r, VH_MSG_SET_STATUS, 0);
+	settle_at(&r, 0, 7);
+	settle_at(&r, 1, 9);
+	send_state(&r, VH_MSG_GET_VRING_BASE, 0, 0);
+	assert_int_equal(r.fx.reply_state.num, 7);
+	send_state(&r, VH_MSG_GET_VRING_BASE, 1, 0);
+	assert_int_equal(r.fx.reply_state.num, 9);
+}
+
+static void a_ring_that_was_reset_starts_at_0_or_where_it_is_told(void **state)
+{
+	struct rig r;
+
+	rig_init_running(&r);
+	send_none(&r, VH_MSG_RESET_DEVICE);
+	settle_at(&r, 0, 7);
+	settle_at(&r, 1, 9);
+	send_state(&r, VH_MSG_SET_VRING_BASE, 1, 9);
+	start_ring(&r, 0);
+	start_ring(&r, 1);
+	assert_int_equal(r.b.vring[0].base, 0);
+	assert_int_equal(r.b.vring[1].base, 9);
 }
 
 static void a_reset_device_is_told_its_features_again(void **state)
@@ -327,6 +360,8 @@ int main(void)
 		cmocka_unit_test(a_reset_is_answered_when_every_queue_has_drained),
 		cmocka_unit_test(
 			a_reset_of_a_device_that_does_not_run_is_answered_at_once),
+		cmocka_unit_test(a_base_can_be_asked_for_after_a_reset),
+		cmocka_unit_test(a_ring_that_was_reset_starts_at_0_or_where_it_is_told),
 		cmocka_unit_test(a_reset_device_is_told_its_features_again),
 		cmocka_unit_test(
 			a_reset_disables_rings_until_features_without_bit_30_come),

@@ -341,7 +341,7 @@ static const char *check_base(const struct step *s)
 {
 	const struct vh_backend *before = &s->before->b;
 
-	if (s->ev->type == VH_EV_SETTLED && !is_senseless(s) && !s->fx->reset_device &&
+	if (s->ev->type == VH_EV_SETTLED && !is_senseless(s) &&
 	    before->settle == VH_SETTLE_DRAINED &&
 	    s->after->b.vring[s->ev->vring].base != s->ev->base)
 		return "the base of a ring that stopped is lost";

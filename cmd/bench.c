@@ -62,13 +62,14 @@ const struct verb verb_bench = {
 	.name = "bench",
 	.run = bench,
 	.summary = "measure somebody's device, as its front-end",
-	.usage = "vhost bench net ADDRESS ADDRESS [KEY=VALUE]... [--json]\n\n"
-		 "Sends frames into the first address and counts what comes out of the "
-		 "second.\n\n"
-		 "  size=N:N:...   frame sizes, 60 to 9014 bytes     "
-		 "64:128:256:512:1024:1518\n"
-		 "  seconds=N      for each size                     1\n"
-		 "  ring=N         entries of each ring              256\n"
-		 "  mrg=on|off     mergeable receive buffers         on\n"
-		 "  duplex=on|off  both directions at once           off\n",
+	.usage = "vhost bench net ADDRESS ADDRESS [KEY=VALUE]... [--json]",
+	.help = "net: send frames into the first address, count what comes out of the "
+		"second.\n\n"
+		"  size=N:N:...   frame sizes, 60 to 9014 bytes     "
+		"64:128:256:512:1024:1518\n"
+		"  seconds=N      for each size                     1\n"
+		"  ring=N         entries of each ring              256\n"
+		"  mrg=on|off     mergeable receive buffers         on\n"
+		"  duplex=on|off  both directions at once           off\n"
+		"  --json         one object, for machines\n",
 };

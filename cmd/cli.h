@@ -18,8 +18,14 @@ enum {
 struct verb {
 	const char *name;
 	int (*run)(int argc, char **argv);
-	const char *summary; /* one line     */
-	const char *usage;   /* the rest     */
+	const char *summary; /* a sentence without its capital and its full stop */
+	const char *usage;   /* how it is typed                                  */
+	/*
+	 * What the words mean, line by line.  Shell completion reads it: "  --option
+	 * WORD", "  --option one|two", "  key=VALUE", "  DEVICE  one, two", and a command
+	 * a line.
+	 */
+	const char *help;
 };
 
 extern const struct verb verb_bench, verb_ctl, verb_demo, verb_probe, verb_serve,

@@ -45,9 +45,16 @@ const struct verb verb_ctl = {
 	.name = "ctl",
 	.run = ctl,
 	.summary = "tell a running daemon what to do",
-	.usage = "vhost ctl CONTROL COMMAND [ARG...]\n\n"
-		 "  CONTROL  unix:PATH, the control socket of the daemon\n\n"
-		 "  switch:  port add NAME=ADDRESS[,...] | port del NAME | port list | "
-		 "stat\n"
-		 "  serve:   device list | device del NAME | stat\n",
+	.usage = "vhost ctl CONTROL COMMAND [ARG...]",
+	.help = "  CONTROL  unix:PATH, the control socket of the daemon\n\n"
+		"Of a switch:\n"
+		"  port add NAME=ADDRESS[,...]   a port or an uplink, as for vhost "
+		"switch\n"
+		"  port del NAME                 returns when its socket is closed\n"
+		"  port list                     with all counters, as JSON\n"
+		"  stat                          the same\n\n"
+		"Of vhost serve:\n"
+		"  device list                   with all counters, as JSON\n"
+		"  device del NAME\n"
+		"  stat                          the same as device list\n",
 };

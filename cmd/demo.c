@@ -107,5 +107,7 @@ const struct verb verb_demo = {
 	.name = "demo",
 	.run = demo,
 	.summary = "two built-in guests exchange frames through a switch",
-	.usage = "vhost demo [--seconds N] [--json]\n",
+	.usage = "vhost demo [--seconds N] [--json]",
+	.help = "  --seconds N  how long; 5\n"
+		"  --json       the summary only, for machines\n",
 };

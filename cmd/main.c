@@ -3,6 +3,7 @@
  * vhost: the command.  Finds the verb, or the program that it was called as (a link
  * such as vhost-user-rng); everything else is in the verb's file.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,10 @@ static void print_help(FILE *f)
 	      f);
 	for (size_t i = 0; i < N_VERBS; i++)
 		fprintf(f, "  %-8s %s\n", verbs[i]->name, verbs[i]->summary);
-	fputs("\nExit status: 0 ok, 1 failed, 2 usage, 3 the peer is at fault, "
+	fputs("\n  -q       errors only\n"
+	      "  -v       the life of connections and devices, too\n"
+	      "  -vv      and every message of the protocol\n"
+	      "\nExit status: 0 ok, 1 failed, 2 usage, 3 the peer is at fault, "
 	      "4 not supported here.\n",
 	      f);
 }
@@ -45,7 +49,8 @@ static int run_verb(const struct verb *v, int argc, char **argv)
 	for (int i = 0; i < argc; i++) {
 		if (strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-h") != 0)
 			continue;
-		printf("Usage: %s\n%s.\n", v->usage, v->summary);
+		printf("Usage: %s\n\n%c%s.\n\n%s", v->usage, toupper(v->summary[0]),
+		       v->summary + 1, v->help);
 		return EXIT_OK;
 	}
 	return v->run(argc, argv);

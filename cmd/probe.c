@@ -136,6 +136,7 @@ const struct verb verb_probe = {
 	.name = "probe",
 	.run = probe,
 	.summary = "show what a back-end offers",
-	.usage = "vhost probe ADDRESS [--json]\n\n"
-		 "  ADDRESS  unix:PATH[,server=on|off], fd:N\n",
+	.usage = "vhost probe ADDRESS [--json]",
+	.help = "  ADDRESS  unix:PATH[,server=on|off], or fd:N\n"
+		"  --json   one object, for machines\n",
 };

@@ -11,7 +11,15 @@
 
 #include "cli.h"
 
-#define RUN_USAGE "[--cores LIST] [--poll busy|adaptive|sleep] [--control unix:PATH]"
+/* The lines of a verb's help. */
+#define RUN_HELP                                                                     \
+	"RUN:\n"                                                                     \
+	"  --cores LIST                a data thread on each of these CPUs, like "   \
+	"0,2-3\n"                                                                    \
+	"  --poll busy|adaptive|sleep  never sleep; sleep when idle (the default); " \
+	"never\n"                                                                    \
+	"                              spin\n"                                       \
+	"  --control unix:PATH         where vhost stat and vhost ctl find it\n"
 #define MAX_CORES 256
 
 struct run {

@@ -138,8 +138,10 @@ const struct verb verb_serve = {
 	.summary = "serve devices to VMMs and other front-ends",
 	.usage = "vhost serve DEVICE ADDRESS [KEY=VALUE]... "
 		 "['--' DEVICE ADDRESS [KEY=VALUE]...]... [RUN]\n"
-		 "       vhost serve DEVICE --print-capabilities\n\n"
-		 "  DEVICE   rng, blk\n"
-		 "  ADDRESS  unix:PATH[,server=on|off][,mode=OCTAL][,group=NAME], fd:N\n"
-		 "  RUN      " RUN_USAGE "\n",
+		 "       vhost serve DEVICE --print-capabilities",
+	.help = "  DEVICE   rng, blk\n"
+		"  ADDRESS  unix:PATH[,server=on|off][,mode=OCTAL][,group=NAME], or "
+		"fd:N\n"
+		"  --print-capabilities        say what the device can do, as "
+		"JSON\n\n" RUN_HELP,
 };

@@ -102,6 +102,8 @@ const struct verb verb_stat = {
 	.name = "stat",
 	.run = stat_verb,
 	.summary = "show what a running daemon does, live",
-	.usage = "vhost stat CONTROL [--once] [--json]\n\n"
-		 "  CONTROL  unix:PATH, the control socket of the daemon\n",
+	.usage = "vhost stat CONTROL [--once] [--json]",
+	.help = "  CONTROL  unix:PATH, the control socket of the daemon\n"
+		"  --once   one table, not a new one each second\n"
+		"  --json   all counters, an object a line\n",
 };

@@ -9,14 +9,6 @@
 #include "switch/switch.h"
 #include "switch_control.h"
 
-static const char usage[] =
-	"vhost switch --port "
-	"NAME=ADDRESS[,queues=N][,vlan=ID|,trunk=ID:ID:...[,native=ID]]...\n"
-	"                    [--uplink NAME=UPLINK]... [RUN]\n\n"
-	"  ADDRESS  unix:PATH[,server=on|off][,mode=OCTAL][,group=NAME], fd:N\n"
-	"  UPLINK   tap:IFNAME or packet:IFNAME\n"
-	"  RUN      " RUN_USAGE "\n";
-
 static bool is_uplink(const char *text)
 {
 	const char *address = strchr(text, '=');
@@ -104,5 +96,20 @@ const struct verb verb_switch = {
 	.name = "switch",
 	.run = switch_verb,
 	.summary = "an Ethernet switch between guests",
-	.usage = usage,
+	.usage = "vhost switch --port "
+		 "NAME=ADDRESS[,queues=N][,vlan=ID|,trunk=ID:ID:...[,native=ID]]...\n"
+		 "                    [--uplink NAME=UPLINK]... [RUN]",
+	.help = "  --port NAME=ADDRESS         a port for a guest; NAME is for vhost "
+		"stat\n"
+		"  --uplink NAME=UPLINK        a port that is an interface of this "
+		"machine\n"
+		"  ADDRESS  unix:PATH[,server=on|off][,mode=OCTAL][,group=NAME], or "
+		"fd:N\n"
+		"  UPLINK   tap:IFNAME (made if it is not there) or packet:IFNAME\n\n"
+		"Behind an ADDRESS or UPLINK, after commas:\n"
+		"  queues=N          pairs of queues, 1 to 128; 1\n"
+		"  vlan=ID           untagged frames belong to that VLAN\n"
+		"  trunk=ID:ID:...  tagged frames of these VLANs\n"
+		"  native=ID         the VLAN of untagged frames on a trunk\n"
+		"  mtu=N             what the guest is told; 1500\n\n" RUN_HELP,
 };

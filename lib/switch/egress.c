@@ -55,16 +55,18 @@ static bool into_ring(struct egress *e)
 	return true;
 }
 
-static void send_out(struct egress *e)
+/* False: it was dropped. */
+static bool send_out(struct egress *e)
 {
 	bool sent = e->queue ? into_ring(e) : vh_uplink_send(e->port->uplink, &e->out);
 
 	if (!sent) {
 		e->n.drop_full++;
-		return;
+		return false;
 	}
 	e->n.frames++;
 	e->n.bytes += vh_out_len(&e->out) - e->hdr_len;
+	return true;
 }
 
 static void send_pieces(struct egress *e, const struct vh_packet *p,
@@ -85,7 +87,11 @@ static void send_pieces(struct egress *e, const struct vh_packet *p,
 			e->n.drop_offload++;
 			return;
 		}
-		send_out(e);
+		if (!send_out(e)) {
+			/* The rest would only cost us: it is not even cut. */
+			e->n.drop_full += vh_cutter_left(&cutter);
+			return;
+		}
 	}
 }
 

@@ -13,8 +13,9 @@
  * done goes to nobody, so the same code goes on with what is left.
  *
  * A run to all has a cursor over the ports.  Copies and bytes are counted against
- * the turn; a run that used it up is left where it is and goes on in the next
- * turn, after other queues had theirs.  Until then its chains stay with us.
+ * the turn, and a run is no longer than what the turn has left; a run that used it
+ * up is left where it is and goes on in the next turn, after other queues had
+ * theirs.  Until then its chains stay with us.
  *
  * A queue that somebody else has just borrowed is tried again at the end of the
  * run, and then in the next turns; after some of those the frames are dropped.
@@ -29,6 +30,18 @@
 
 #define NONE	  0xff /* end of a list: packets are fewer */
 #define MAX_TRIES 64
+
+/* What it costs to cut a segment and sum it, as if it were so many bytes more. */
+#define SEGMENT_COST 256
+
+/* In bytes.  Whether somebody needs the segments is not known yet. */
+static int64_t cost_of(const struct vh_packet *p)
+{
+	const struct vh_frame *f = &p->frame;
+
+	return f->hdr.gso_size ? f->len + f->len / f->hdr.gso_size * SEGMENT_COST
+			       : f->len;
+}
 
 /* ---- Frames to one port each ---- */
 
@@ -85,7 +98,7 @@ static void finish_list(struct vh_worker *w, struct vh_batch *b, unsigned to,
 {
 	for (unsigned i = w->first[to]; i != NONE; i = w->next[i]) {
 		b->packet[i].to = VH_TO_NOBODY;
-		turn->bytes -= b->packet[i].frame.len;
+		turn->bytes -= cost_of(&b->packet[i]);
 		turn->copies--;
 	}
 	w->first[to] = NONE;
@@ -149,7 +162,7 @@ static unsigned choose_members(const struct vh_batch *b, unsigned end,
 		if (vh_vlan_form(&port->vlans, &b->packet[i].eth) == VH_VLAN_NOT_HERE)
 			continue;
 		chosen[n++] = (uint8_t)i;
-		turn->bytes -= b->packet[i].frame.len;
+		turn->bytes -= cost_of(&b->packet[i]);
 	}
 	turn->copies -= n + 1; /* looking at a port is work, too */
 	return n;
@@ -232,32 +245,41 @@ static bool forward_to_all(struct vh_source *s, struct vh_batch *b, unsigned end
 
 /* ---- A batch ---- */
 
-static unsigned run_end(const struct vh_batch *b, bool *to_all)
+static bool is_to_all(const struct vh_batch *b, unsigned i)
 {
+	return b->packet[i].to == VH_TO_ALL;
+}
+
+/* From b->at: at least one packet, and otherwise as many as the turn can pay. */
+static unsigned run_end(const struct vh_batch *b, const struct vh_turn *turn)
+{
+	const bool to_all = is_to_all(b, b->at);
+	int64_t left = turn->bytes;
 	unsigned end = b->at;
 
-	*to_all = b->packet[end].to == VH_TO_ALL;
-	while (end < b->n && (b->packet[end].to == VH_TO_ALL) == *to_all)
-		end++;
+	do
+		left -= cost_of(&b->packet[end++]);
+	while (end < b->n && left > 0 && is_to_all(b, end) == to_all);
 	return end;
 }
 
 static bool forward_batch(struct vh_source *s, struct vh_batch *b, struct vh_turn *turn)
 {
 	while (b->at < b->n) {
-		bool to_all, done;
-		unsigned end = run_end(b, &to_all);
+		bool done;
 
 		if (is_over(turn))
 			return false;
-		if (to_all)
-			done = forward_to_all(s, b, end, turn);
+		if (b->end <= b->at)
+			b->end = run_end(b, turn);
+		if (is_to_all(b, b->at))
+			done = forward_to_all(s, b, b->end, turn);
 		else
-			done = forward_to_each(s, b, end, turn);
+			done = forward_to_each(s, b, b->end, turn);
 		if (!done)
 			return false;
 		b->tries = 0;
-		b->at = end;
+		b->at = b->end;
 	}
 	return true;
 }

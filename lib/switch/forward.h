@@ -33,9 +33,9 @@ struct vh_batch {
 	struct vh_chain *chain[VH_BATCH]; /* all that were taken, to give back */
 	unsigned n_chains;
 	/* How far it is. */
-	unsigned at;	 /* first packet of the present run               */
-	unsigned cursor; /* of a run to all: the port that is next         */
-	unsigned tries;	 /* of those that were busy                        */
+	unsigned at, end; /* the present run: [at, end); none yet: end <= at */
+	unsigned cursor;  /* of a run to all: the port that is next         */
+	unsigned tries;	  /* of those that were busy                        */
 	uint64_t again[VH_SWITCH_MAX_PORTS / 64]; /* of a run to all: who was busy */
 };
 

@@ -27,7 +27,7 @@ void vh_ingress_begin(struct vh_ingress *in, struct vh_source *s, struct vh_batc
 		.to = VH_TO_ALL, /* where key 0 leads */
 	};
 	b->n = b->n_chains = 0;
-	b->at = b->cursor = b->tries = 0;
+	b->at = b->end = b->cursor = b->tries = 0;
 }
 
 /* A port may flood, or it has flooded too much lately. */

@@ -147,7 +147,8 @@ static int begin_segments(struct vh_cutter *c, uint32_t n)
 		return -EINVAL;
 	c->segments = true;
 	c->step = c->frame->hdr.gso_size;
-	return 0;
+	c->next = c->headers;
+	return vh_cutter_left(c) <= VH_PIECES_MAX ? 0 : -EINVAL;
 }
 
 static int begin_checksum(struct vh_cutter *c, uint32_t n)
@@ -158,23 +159,26 @@ static int begin_checksum(struct vh_cutter *c, uint32_t n)
 	c->sum_at = h->csum_offset;
 	c->headers = c->l4 + c->sum_at + 2;
 	c->step = c->frame->len;
+	c->next = c->headers;
 	return c->headers <= n ? 0 : -EINVAL;
+}
+
+uint32_t vh_cutter_left(const struct vh_cutter *c)
+{
+	return (c->frame->len - c->next + c->step - 1) / c->step;
 }
 
 int vh_cutter_begin(struct vh_cutter *c, const struct vh_frame *f, enum vh_work work,
 		    uint64_t features)
 {
 	const uint32_t n = f->len < VH_HEADERS_MAX ? f->len : VH_HEADERS_MAX;
-	int err;
 
 	c->frame = f;
 	c->guest_sums = features >> VIRTIO_NET_F_GUEST_CSUM & 1;
 	c->segments = c->is_v4 = c->is_tcp = c->done = false;
 	c->l3 = c->l4 = c->headers = 0;
 	vh_frame_read(f, 0, c->original, n);
-	err = work == VH_WORK_SEGMENT ? begin_segments(c, n) : begin_checksum(c, n);
-	c->next = c->headers;
-	return err;
+	return work == VH_WORK_SEGMENT ? begin_segments(c, n) : begin_checksum(c, n);
 }
 
 /* ---- Sums ---- */

@@ -20,6 +20,12 @@
 #define VH_FRAME_MIN   14
 #define VH_HEADERS_MAX 256 /* Ethernet, VLAN, IP and TCP headers that we rewrite */
 
+/*
+ * Of one frame.  Linux takes no MSS below 48, and needs 1366; with one of 1 a guest could
+ * have us make 65,000 frames out of one.
+ */
+#define VH_PIECES_MAX 2048
+
 struct vh_frame {
 	struct virtio_net_hdr_v1 hdr; /* our copy; num_buffers is not looked at   */
 	const struct vh_seg *seg;     /* the frame, without the virtio-net header ... */
@@ -29,7 +35,7 @@ struct vh_frame {
 };
 
 /*
- * Is hdr meaningful for a frame of this length: gso_type known, gso_size not 0, hdr_len,
+ * Is hdr meaningful for a frame of this length: gso_type known, gso_size not 0,
  * csum_start and csum_offset inside?  NULL, or a literal that says what is wrong.
  * Clears flags that a sender has no business with.  @features: what the sender
  * acknowledged.
@@ -70,13 +76,16 @@ struct vh_cutter {
 /*
  * Begin the work that vh_frame_work() named (CHECKSUM or SEGMENT) for a receiver
  * with these @features; 0, or -EINVAL when the frame's own headers do not fit its
- * virtio-net header (drop it).
+ * virtio-net header, or it would be more than VH_PIECES_MAX (drop it).
  */
 int vh_cutter_begin(struct vh_cutter *c, const struct vh_frame *f, enum vh_work work,
 		    uint64_t features);
 
-/* The next piece; false: there is none.  There is at least one, and at most 65535. */
+/* The next piece; false: there is none.  There is at least one. */
 bool vh_cutter_next(struct vh_cutter *c, struct vh_piece *p);
+
+/* How many pieces are still to come. */
+uint32_t vh_cutter_left(const struct vh_cutter *c);
 
 /*
  * Ones' complement sum of @len bytes, added to @sum.  @odd: they stand behind an odd

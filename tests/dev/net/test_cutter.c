@@ -141,7 +141,7 @@ static void a_checksum_far_behind_is_refused_in_software(void **state)
 static void segments_are_right_for_every_kind_and_size(void **state)
 {
 	static const uint16_t size[] = {1, 2, 3, 7, 100, 536, 1000, 1448, 1460, 65535};
-	static const uint32_t payload[] = {0, 1, 2, 535, 536, 537, 1448, 2896, 5000};
+	static const uint32_t payload[] = {0, 1, 2, 535, 536, 537, 1448, 2000, 2048};
 
 	for (unsigned kind = 0; kind < PACKET_KINDS; kind++) {
 		for (unsigned i = 0; i < sizeof(payload) / sizeof(payload[0]); i++) {
@@ -170,6 +170,38 @@ static void the_longest_packets_are_cut(void **state)
 		segment_and_judge(1448, 1000, SUM_COMPLETE);
 		segment_and_judge(1448, 65536 * 2, SUM_PARTIAL);
 	}
+}
+
+static void a_frame_of_too_many_segments_is_refused(void **state)
+{
+	for (unsigned kind = 0; kind < PACKET_KINDS; kind++) {
+		struct cut_frame c;
+
+		make(kind, VH_PIECES_MAX * 20);
+		segment_and_judge(20, 1000, SUM_COMPLETE);
+		make(kind, VH_PIECES_MAX * 20 + 1);
+		begin(&c, 20, 4096);
+		assert_int_equal(vh_cutter_begin(&cutter, &c.frame, VH_WORK_SEGMENT, 0),
+				 -EINVAL);
+		cut_frame_free(&c);
+	}
+}
+
+static void what_is_left_is_known_all_the_time(void **state)
+{
+	struct cut_frame c;
+	struct vh_piece p;
+
+	make(TCP4, 1001);
+	begin(&c, 100, 4096);
+	assert_int_equal(vh_cutter_begin(&cutter, &c.frame, VH_WORK_SEGMENT, 0), 0);
+	for (unsigned left = 11; left; left--) {
+		assert_int_equal(vh_cutter_left(&cutter), left);
+		assert_true(vh_cutter_next(&cutter, &p));
+	}
+	assert_int_equal(vh_cutter_left(&cutter), 0);
+	assert_false(vh_cutter_next(&cutter, &p));
+	cut_frame_free(&c);
 }
 
 static void tags_and_options_are_repeated_in_every_segment(void **state)
@@ -347,6 +379,8 @@ int main(void)
 		cmocka_unit_test(segments_are_right_for_every_kind_and_size),
 		cmocka_unit_test(segments_are_right_however_the_frame_is_cut),
 		cmocka_unit_test(the_longest_packets_are_cut),
+		cmocka_unit_test(a_frame_of_too_many_segments_is_refused),
+		cmocka_unit_test(what_is_left_is_known_all_the_time),
 		cmocka_unit_test(tags_and_options_are_repeated_in_every_segment),
 		cmocka_unit_test(flags_that_belong_to_one_segment_are_in_that_one),
 		cmocka_unit_test(congestion_is_told_of_once),

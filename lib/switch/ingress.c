@@ -14,7 +14,8 @@
 
 #include "switch/forward.h"
 
-#define SOURCE_AT 6 /* of the second address */
+#define SOURCE_AT  6			     /* of the second address */
+#define OFFSET_MAX (UINT16_MAX - VH_TAG_LEN) /* it may yet get a tag in front */
 
 void vh_ingress_begin(struct vh_ingress *in, struct vh_source *s, struct vh_batch *b,
 		      uint64_t features)
@@ -93,9 +94,10 @@ static bool header_is_fine(struct vh_packet *p)
 {
 	struct virtio_net_hdr_v1 *h = &p->frame.hdr;
 
-	if (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && h->csum_start < p->eth.len)
+	if (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM &&
+	    (h->csum_start < p->eth.len || h->csum_start > OFFSET_MAX))
 		return false;
-	if (h->hdr_len > p->frame.len)
+	if (h->hdr_len > p->frame.len || h->hdr_len > OFFSET_MAX)
 		h->hdr_len = 0; /* a hint, which may be missing */
 	return true;
 }

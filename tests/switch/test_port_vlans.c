@@ -188,6 +188,24 @@ static void a_checksum_that_begins_in_the_tag_is_dropped(void **state)
 	nobody_hears_more();
 }
 
+/* With the tag in front it would begin at byte 65536. */
+static void a_checksum_that_a_tag_would_push_out_of_reach_is_dropped(void **state)
+{
+	static uint8_t frame[65550];
+	struct virtio_net_hdr_v1 h = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+				      .csum_start = 65532};
+
+	frame_make(frame, EVERYBODY, 1, sizeof(frame), 1);
+	card_send(&card[A], &h, frame, sizeof(frame));
+	card_sync(&rig, &card[A]);
+	assert_int_equal(rig_stats(&rig, "a").drop_invalid, 1);
+	h.csum_start = 65531;
+	card_send(&card[A], &h, frame, sizeof(frame));
+	card_sync(&rig, &card[A]);
+	assert_int_equal(rig_stats(&rig, "a").drop_invalid, 1);
+	nobody_hears_more();
+}
+
 static void a_frame_that_ends_in_its_tag_is_dropped(void **state)
 {
 	uint8_t frame[64];
@@ -215,6 +233,7 @@ int main(void)
 		TEST(no_frame_gets_out_of_its_vlan_by_a_second_tag),
 		TEST(a_checksum_is_where_it_was_with_and_without_a_tag),
 		TEST(a_checksum_that_begins_in_the_tag_is_dropped),
+		TEST(a_checksum_that_a_tag_would_push_out_of_reach_is_dropped),
 		TEST(a_frame_that_ends_in_its_tag_is_dropped),
 	};
 

@@ -23,6 +23,10 @@ struct program {
 /* A new one is a row here, and in programs of cmd/meson.build. */
 static const struct program programs[] = {
 	{.name = "vhost-user-rng", .device = "rng"},
+	{.name = "vhost-user-blk",
+	 .device = "blk",
+	 .option = {{"--blk-file", "PATH", "file", "the disk: a file or a block device"},
+		    {"--read-only", NULL, "readonly=on", "refuse writes"}}},
 };
 
 #define N_PROGRAMS (sizeof(programs) / sizeof(programs[0]))

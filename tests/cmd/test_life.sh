@@ -98,6 +98,7 @@ so "nobody who waits is no error" \
 
 # Programs of the vhost-user conventions
 ln -sf "$(realpath "$vhost")" vhost-user-rng
+ln -sf "$(realpath "$vhost")" vhost-user-blk
 program_ends() { local code=0; timeout 20 ./vhost-user-rng "${@:3}" >out 2>&1 </dev/null || code=$?
 	[ "$code" -eq "$1" ] && grep -qF -e "$2" out; }
 so "a program tells its capabilities" program_ends 0 '"type": "rng"' --fd=99 --print-capabilities
@@ -109,3 +110,9 @@ so "a program takes one socket" program_ends 2 "--fd" --socket-path=a --fd=3
 so "a program serves" wait_until quiet "$vhost" -q probe unix:p,,q
 so "a program ends cleanly" stop
 so "and leaves nothing" test ! -e p,q
+
+truncate -s 1M disk,1
+./vhost-user-blk --socket-path=blk --blk-file=disk,1 --read-only >daemon.log 2>&1 & daemon=$!
+so "a program's options are keys of its device" wait_until quiet "$vhost" -q probe unix:blk
+so "a disk is read-only, as was said" grep -qw RO out
+stop

@@ -62,6 +62,12 @@ so "a key of a bench is known" ends 2 "foo=1" bench net unix:a unix:b foo=1
 so "a value of a bench is in its range" ends 2 "size=1" bench net unix:a unix:b size=1
 so "a demo has a duration" ends 2 '"0"' demo --seconds 0
 
+so "a disk is called as the conventions call it" \
+	ends 0 '"type": "block"' serve blk --print-capabilities
+for device in $("$vhost" serve --help | sed -n 's/^  DEVICE  *//p' | tr ',' ' '); do
+	so "$device, which help names, is served" ends 0 '"type"' serve "$device" --print-capabilities
+done
+
 so "stat wants a control address" ends 2 "CONTROL" stat
 so "a control address is unix:PATH" ends 2 '"foo"' stat foo
 so "a daemon that is not there is named" ends 1 "unix:nobody" stat unix:nobody

@@ -36,6 +36,15 @@ echo 'int main(void){return 0;}' >"$dir/x.cc"
 echo '#include <vhost/vhost.h>' | c++ -x c++ -fsyntax-only -Wall -Werror -I"$prefix/include" - \
 	&& echo "the headers are C++ too"
 
+# Management software finds programs by their vhost-user.json.
+for json in "$prefix"/share/qemu/vhost-user/*.json; do
+	binary=$dir/root$(sed -n 's/.*"binary": "\(.*\)".*/\1/p' "$json")
+	type=$(grep '"type"' "$json")
+	"$binary" --print-capabilities | grep -qF "${type%,}" ||
+		{ echo "$json: $binary is of another type"; exit 1; }
+	echo "$binary is found"
+done
+
 "$dir/hello-device" "unix:$dir/hello.sock" &
 pid=$!
 i=0

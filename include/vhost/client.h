@@ -35,6 +35,12 @@ struct vh_client_params {
 	uint64_t memory;     /* bytes of shared memory to make; 0: none               */
 	bool hugepages;	     /* of 2 MiB pages, when the system has them              */
 	unsigned timeout_ms; /* for each blocking step; 0: 5000                       */
+	/*
+	 * Have the back-end note which chains it has, in memory that outlives it
+	 * (INFLIGHT_SHMFD, where offered): the next one finishes them, each exactly once.
+	 * Without it the next one is given all chains that are not done again.
+	 */
+	bool track;
 };
 
 /* Makes the memory; does not connect.  0 and *@client, or -errno (logged). */

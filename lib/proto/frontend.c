@@ -23,6 +23,8 @@ enum step_when {
 	BY_GATE,      /* when the message's gate is open: the rule for all others too */
 	WITHOUT_ACKS, /* a query in place of the acks that there are not              */
 	WITHOUT_SLOTS,
+	WITHOUT_AREA,
+	WITH_AREA,
 	UNSETTLED, /* the features are not in force (any more)                        */
 };
 
@@ -60,6 +62,8 @@ static const struct step to_memory[] = {
 
 static const struct step to_running[] = {
 	{VH_MSG_SET_FEATURES, .when = UNSETTLED},
+	{VH_MSG_GET_INFLIGHT_FD, .when = WITHOUT_AREA},
+	{VH_MSG_SET_INFLIGHT_FD, .when = WITH_AREA},
 	{VH_MSG_SET_VRING_NUM, EACH_VRING},
 	{VH_MSG_SET_VRING_BASE, EACH_VRING},
 	{VH_MSG_SET_VRING_ADDR, EACH_VRING},
@@ -111,6 +115,13 @@ void vh_frontend_init(struct vh_frontend *fe, uint64_t wanted, uint64_t required
 bool vh_frontend_has(const struct vh_frontend *fe, enum vh_protocol_feature bit)
 {
 	return fe->protocol_features & VH_BIT(bit);
+}
+
+uint64_t vh_frontend_protocol_features(const struct vh_frontend *fe)
+{
+	const uint64_t tracking = fe->tracks ? VH_BIT(VH_PF_INFLIGHT_SHMFD) : 0;
+
+	return fe->offered_protocol_features & (VH_FRONTEND_FEATURES | tracking);
 }
 
 static bool gate_is_open(const struct vh_frontend *fe, const struct vh_rule *rule)
@@ -200,6 +211,10 @@ static bool step_applies(const struct vh_frontend *fe, const struct step *s)
 	case WITHOUT_SLOTS:
 		return !vh_frontend_has(fe, VH_PF_CONFIGURE_MEM_SLOTS) &&
 		       regions_differ(fe);
+	case WITHOUT_AREA:
+		return !fe->inflight.size;
+	case WITH_AREA:
+		return fe->inflight.size;
 	case UNSETTLED:
 		return !fe->has_features;
 	default:
@@ -274,13 +289,20 @@ static void fill(const struct vh_frontend *fe, const struct step *s, struct vh_m
 		m->u64 = fe->features;
 		break;
 	case VH_MSG_SET_PROTOCOL_FEATURES:
-		m->u64 = fe->offered_protocol_features & VH_FRONTEND_FEATURES;
+		m->u64 = vh_frontend_protocol_features(fe);
 		break;
 	case VH_MSG_SET_STATUS:
 		m->u64 = status_for(fe);
 		break;
 	case VH_MSG_SET_MEM_TABLE:
 		fill_table(fe, &m->mem);
+		break;
+	case VH_MSG_GET_INFLIGHT_FD:
+		m->inflight.n_queues = (uint16_t)fe->n_vrings;
+		m->inflight.queue_size = (uint16_t)fe->vring[0].num;
+		break;
+	case VH_MSG_SET_INFLIGHT_FD:
+		m->inflight = fe->inflight;
 		break;
 	case VH_MSG_ADD_MEM_REG:
 	case VH_MSG_REM_MEM_REG:

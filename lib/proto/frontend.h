@@ -12,8 +12,8 @@
  *                   receive(&reply) and vh_frontend_reply(fe, &reply, &why);
  *   }
  *
- * It uses the protocol features of VH_FRONTEND_FEATURES where they are offered
- * and works without any of them.
+ * It uses the protocol features of VH_FRONTEND_FEATURES where they are offered, with
+ * @tracks INFLIGHT_SHMFD as well, and works without any of them.
  */
 #ifndef VH_PROTO_FRONTEND_H
 #define VH_PROTO_FRONTEND_H
@@ -56,6 +56,13 @@ struct vh_frontend {
 	/* What we are after; constant. */
 	uint64_t wanted;   /* virtio features to take where they are offered          */
 	uint64_t required; /* those of them without which there is no connection      */
+
+	bool tracks; /* have the back-end note which requests it has; set by the shell */
+	/*
+	 * The area for that, which outlives a back-end; size 0: there is none yet.  Set
+	 * by the shell, which holds its fd, and by the answer to GET_INFLIGHT_FD.
+	 */
+	struct vh_wire_inflight inflight;
 
 	/* What was negotiated. */
 	uint64_t offered_features, features;
@@ -115,7 +122,11 @@ bool vh_frontend_waits(const struct vh_frontend *fe, struct vh_expect *e);
 int vh_frontend_reply(struct vh_frontend *fe, const struct vh_msg *reply,
 		      const char **why);
 
-/* Between frontend.c and frontend_reply.c: the request under way is in force. */
+/* ---- Between frontend.c and frontend_reply.c ---- */
+
+/* Those to acknowledge. */
+uint64_t vh_frontend_protocol_features(const struct vh_frontend *fe);
+/* The request under way is in force. */
 void vh_frontend_commit(struct vh_frontend *fe);
 
 #endif

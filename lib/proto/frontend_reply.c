@@ -9,6 +9,7 @@
 
 #include <linux/virtio_config.h>
 
+#include "base/checked.h"
 #include "proto/frontend.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -32,8 +33,7 @@ void vh_frontend_commit(struct vh_frontend *fe)
 {
 	switch (fe->request) {
 	case VH_MSG_SET_PROTOCOL_FEATURES:
-		fe->protocol_features = fe->offered_protocol_features &
-					VH_FRONTEND_FEATURES;
+		fe->protocol_features = vh_frontend_protocol_features(fe);
 		break;
 	case VH_MSG_SET_FEATURES:
 		fe->has_features = true;
@@ -117,6 +117,22 @@ static const char *take_config(const struct vh_frontend *fe,
 	return NULL;
 }
 
+/*
+ * Some back-ends leave the counts of the answer empty, so what was asked for stands.  A
+ * size of 0 means that it cannot, and then nothing is tracked.
+ */
+static const char *take_inflight(struct vh_frontend *fe, const struct vh_wire_inflight *a)
+{
+	uint64_t end;
+
+	if (!vh_add_u64(a->offset, a->size, &end))
+		return "GET_INFLIGHT_FD: an area that wraps around";
+	fe->inflight = *a;
+	fe->inflight.n_queues = (uint16_t)fe->n_vrings;
+	fe->inflight.queue_size = (uint16_t)fe->vring[0].num;
+	return NULL;
+}
+
 static const char *take_answer(struct vh_frontend *fe, const struct vh_msg *reply)
 {
 	switch (fe->request) {
@@ -133,6 +149,8 @@ static const char *take_answer(struct vh_frontend *fe, const struct vh_msg *repl
 		return take_base(fe, &reply->state);
 	case VH_MSG_GET_CONFIG:
 		return take_config(fe, &reply->config);
+	case VH_MSG_GET_INFLIGHT_FD:
+		return take_inflight(fe, &reply->inflight);
 	default:
 		vh_frontend_commit(fe);
 		return NULL;

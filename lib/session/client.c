@@ -50,6 +50,7 @@ static int create(struct vh_client *c, const struct vh_client_params *params)
 	make_tag(c);
 	c->wanted = params->features & ~features_of_others();
 	c->timeout_ms = params->timeout_ms ? params->timeout_ms : TIMEOUT_MS;
+	c->tracks = params->track;
 	c->thread = pthread_self();
 	if (!params->memory)
 		return 0;
@@ -74,6 +75,7 @@ int vh_client_create(const struct vh_client_params *params, struct vh_client **c
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
+	c->inflight_fd = -1;
 	err = create(c, params);
 	if (err)
 		vh_client_destroy(c);
@@ -105,6 +107,7 @@ static void begin(struct vh_client *c)
 		vh_frontend_init(&c->fe, c->features, c->features);
 	else
 		vh_frontend_init(&c->fe, c->wanted, 0);
+	c->fe.tracks = c->tracks;
 	c->ram.offered = false;
 	c->rings.offered = false;
 }

@@ -73,6 +73,9 @@ struct vh_client {
 	struct vh_frontend fe;
 
 	struct vh_client_memory ram, rings;
+	bool tracks;
+	struct vh_wire_inflight inflight; /* the area; size 0: none yet  */
+	int inflight_fd;		  /* its file; -1: none          */
 	uint64_t features; /* that the rings were made for                  */
 	bool running;	   /* started; after a hang-up: to be started again */
 	unsigned n_queues;
@@ -126,13 +129,19 @@ int vh_client_run(struct vh_client *c);
 
 void vh_client_queues_destroy(struct vh_client *c);
 
+/* Forget what back-ends noted: everything is given to the next one anew. */
+void vh_client_drop_inflight(struct vh_client *c);
+
 /* ---- client_queue.c ---- */
 
 /* Take what is done out of the ring, for the user to get later; nobody uses @q now. */
 void vh_client_queue_harvest(struct vh_client_queue *q);
 
-/* Another device takes over: everything that is with the device is offered again. */
-void vh_client_queue_rewind(struct vh_client_queue *q);
+/*
+ * Another device takes over: everything that is with the device is offered again, unless
+ * it is @tracked, so that the device itself knows.
+ */
+void vh_client_queue_rewind(struct vh_client_queue *q, bool tracked);
 
 /* Kick whatever the device asks for. */
 void vh_client_queue_kick(const struct vh_client_queue *q);

@@ -236,6 +236,9 @@ static int attach_fds(struct vh_client *c, struct vh_msg *m)
 		return attach_regions(c, m, m->mem.region, m->mem.n);
 	case VH_MSG_ADD_MEM_REG:
 		return attach_regions(c, m, &m->mem_reg.region, 1);
+	case VH_MSG_SET_INFLIGHT_FD:
+		m->fds[m->n_fds++] = c->inflight_fd;
+		return 0;
 	case VH_MSG_SET_VRING_KICK:
 	case VH_MSG_SET_VRING_CALL:
 	case VH_MSG_SET_VRING_ERR:
@@ -277,6 +280,14 @@ static void log_answer(const struct vh_client *c, const struct vh_msg *m, int er
 	       vh_msg_name(m->channel, m->id), why);
 }
 
+/* Decoding saw that there is an fd if and only if there is a size. */
+static void keep_inflight(struct vh_client *c, struct vh_msg *reply)
+{
+	vh_fd_drop(&c->inflight_fd);
+	c->inflight_fd = vh_msg_take_fd(reply, 0);
+	c->inflight = c->fe.inflight;
+}
+
 /* What the machine wants sent is sent, and the answer, if one is due, is digested. */
 static int exchange(struct vh_client *c, struct vh_msg *m, struct vh_msg *reply)
 {
@@ -292,6 +303,8 @@ static int exchange(struct vh_client *c, struct vh_msg *m, struct vh_msg *reply)
 	if (err)
 		return err;
 	err = vh_frontend_reply(&c->fe, reply, &why);
+	if (!err && m->id == VH_MSG_GET_INFLIGHT_FD)
+		keep_inflight(c, reply);
 	vh_msg_close(reply);
 	if (err)
 		log_answer(c, m, err, why);

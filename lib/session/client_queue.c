@@ -115,10 +115,11 @@ void vh_client_queue_harvest(struct vh_client_queue *q)
 		q->done[q->n_done++] = d;
 }
 
-void vh_client_queue_rewind(struct vh_client_queue *q)
+void vh_client_queue_rewind(struct vh_client_queue *q, bool tracked)
 {
 	vh_client_queue_harvest(q);
-	vh_driver_ring_resubmit(q->ring);
+	if (!tracked)
+		vh_driver_ring_resubmit(q->ring);
 	eventfd_take(q->err);
 	q->error = 0;
 	q->told = false;

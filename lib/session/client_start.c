@@ -9,9 +9,13 @@
  * which it was added, and the device is told to begin there.  For a device that
  * stopped in good order that changes nothing, and for one that died, was reset
  * or lied about its base nothing is lost.
+ *
+ * With an inflight area nothing is made available anew: the device finds there what
+ * its predecessor had, and goes on behind that.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/barrier.h"
@@ -88,8 +92,16 @@ static int queue_make_ring(struct vh_client_queue *q, void *mem, uint32_t num)
 				     &q->ring);
 }
 
+void vh_client_drop_inflight(struct vh_client *c)
+{
+	vh_fd_drop(&c->inflight_fd);
+	memset(&c->inflight, 0, sizeof(c->inflight));
+	memset(&c->fe.inflight, 0, sizeof(c->fe.inflight));
+}
+
 static void drop_rings(struct vh_client *c)
 {
+	vh_client_drop_inflight(c);
 	for (unsigned i = 0; i < c->n_queues; i++)
 		queue_drop_ring(c->queue[i]);
 	c->n_queues = 0;
@@ -173,7 +185,7 @@ static int resize(struct vh_client *c, unsigned n, uint32_t num)
  * A new kick for each start: a back-end that died may be slow to do so and read
  * kicks that are meant for its successor.
  */
-static int prepare_queue(struct vh_client *c, struct vh_client_queue *q)
+static int prepare_queue(struct vh_client *c, struct vh_client_queue *q, bool tracked)
 {
 	struct vh_frontend_vring *v = &c->fe.vring[q->index];
 	const uint64_t mem = (uintptr_t)c->rings.va + q->index * ring_stride(c, q->num);
@@ -186,7 +198,7 @@ static int prepare_queue(struct vh_client *c, struct vh_client_queue *q)
 	}
 	vh_fd_drop(&q->kick);
 	q->kick = kick;
-	vh_client_queue_rewind(q);
+	vh_client_queue_rewind(q, tracked);
 	vh_driver_ring_places(q->num, c->features, &p);
 	v->num = q->num;
 	v->base = vh_driver_ring_base(q->ring);
@@ -195,14 +207,31 @@ static int prepare_queue(struct vh_client *c, struct vh_client_queue *q)
 	return 0;
 }
 
+/*
+ * Does the next device know what the last one had?  After one that broke a ring nothing
+ * of what it noted is believed either.
+ */
+static bool is_tracked(const struct vh_client *c)
+{
+	for (unsigned i = 0; i < c->n_queues; i++)
+		if (vh_driver_ring_why(c->queue[i]->ring))
+			return false;
+	return c->inflight.size && vh_frontend_has(&c->fe, VH_PF_INFLIGHT_SHMFD);
+}
+
 static int prepare(struct vh_client *c)
 {
+	const bool tracked = is_tracked(c);
 	int err = vh_client_memory_offer(c, &c->ram);
+
+	if (!tracked)
+		vh_client_drop_inflight(c);
+	c->fe.inflight = c->inflight;
 
 	if (!err)
 		err = vh_client_memory_offer(c, &c->rings);
 	for (unsigned i = 0; i < c->n_queues && !err; i++)
-		err = prepare_queue(c, c->queue[i]);
+		err = prepare_queue(c, c->queue[i], tracked);
 	return err;
 }
 

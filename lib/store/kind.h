@@ -53,6 +53,7 @@ struct vh_store_channel {
 	struct vh_store_channel *below; /* a wrapper's */
 };
 
-extern const struct vh_store_kind vh_store_file, vh_store_memory, vh_store_null;
+extern const struct vh_store_kind vh_store_file, vh_store_memory, vh_store_nbd,
+	vh_store_null;
 
 #endif

@@ -15,7 +15,7 @@
 #include "store/size.h"
 
 static const struct vh_store_kind *const kinds[] = {&vh_store_file, &vh_store_memory,
-						    &vh_store_null};
+						    &vh_store_nbd, &vh_store_null};
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 

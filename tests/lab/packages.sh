@@ -26,8 +26,11 @@ build			meson			describes the build
 build			ninja-build		runs the build
 build,interop		pkg-config		finds libraries
 build			libjson-c-dev		writes --json output
+build			libnbd-dev		disks on NBD servers
 build			liburing-dev		asynchronous I/O of disks
 test			libcmocka-dev		unit tests
+test			nbdkit			NBD servers to test against, also faulty ones
+test			qemu-utils		qemu-nbd, another NBD server
 clang			clang			the second compiler
 clang,fuzz		libclang-rt-dev		sanitizers and the fuzzer of clang
 fuzz			clang			libFuzzer comes with clang

@@ -87,9 +87,19 @@ static void split_ask_kicks(struct vh_ring *r)
 		used_write16(r, FLAGS, 0);
 }
 
+/* Is it an entry that the driver has filled, or will fill next, and that is not used? */
+static bool base_is_possible(const struct vh_ring *r, uint16_t base)
+{
+	const uint16_t index = vh_guest_read16_acquire(r->layout.avail + INDEX);
+
+	return (uint16_t)(base - r->used) <= (uint16_t)(index - r->used);
+}
+
 /*
  * The used index goes on where the ring in memory is: when a back-end died, its
- * base is behind the chains that it had taken, and they will never complete.
+ * base is behind the chains that it had taken, and they will never complete.  A
+ * front-end that does not know where it was gives any base, often 0: then the used
+ * index is the base, as other back-ends have it.
  */
 static int split_start(struct vh_ring *r, uint32_t base)
 {
@@ -105,10 +115,8 @@ static int split_start(struct vh_ring *r, uint32_t base)
 			return err;
 		/* Of these two the region knows more than the front-end. */
 		base = (uint16_t)(used + vh_inflight_owed(r->inflight));
-	}
-	if ((uint16_t)(base - used) > r->num) {
-		vh_ring_break(r, "the used index does not fit the base");
-		return -EINVAL;
+	} else if (!base_is_possible(r, (uint16_t)base)) {
+		base = used;
 	}
 	r->avail = r->avail_seen = (uint16_t)base;
 	r->call_due = true;

@@ -155,6 +155,10 @@ static bool start_ring(struct vh_queue *q, struct vh_view *v)
 		       q->ring->why ? q->ring->why : "no such base");
 		return false;
 	}
+	if (vh_ring_base(q->ring) != v->base && !q->ring->inflight)
+		vh_log(q, VH_LOG_INFO,
+		       "base %u does not fit what is in the ring: going on at %u",
+		       v->base, vh_ring_base(q->ring));
 	return true;
 }
 

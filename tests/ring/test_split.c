@@ -46,16 +46,58 @@ static void a_base_of_more_than_16_bits_is_refused(void **state)
 	guest_free(&g);
 }
 
-static void a_used_index_too_far_from_the_base_breaks_the_ring(void **state)
+/*
+ * Start at @base a ring whose used index is @used and to which @n chains were added
+ * behind it: where does it begin?
+ */
+static uint32_t begins_at(uint32_t base, uint16_t used, uint16_t n)
 {
+	const uint16_t index = (uint16_t)(used + n);
 	struct guest g;
-	const uint16_t used = 100;
+	uint32_t at;
 
 	guest_make(&g, 16);
 	memcpy(guest_at(&g, USED + 2), &used, 2);
-	assert_int_equal(vh_ring_start(g.ring, 100 + 17), -EINVAL);
-	expect_broken(&g, "used index");
+	memcpy(guest_at(&g, AVAIL + 2), &index, 2);
+	assert_int_equal(vh_ring_start(g.ring, base), 0);
+	at = vh_ring_base(g.ring);
+	assert_int_equal(vh_ring_available(g.ring, 16), (uint16_t)(index - at));
 	guest_free(&g);
+	return at;
+}
+
+static void a_base_between_the_used_and_the_available_index_is_believed(void **state)
+{
+	assert_int_equal(begins_at(100, 100, 0), 100);
+	assert_int_equal(begins_at(100, 100, 16), 100);
+	assert_int_equal(begins_at(105, 100, 5), 105);
+	assert_int_equal(begins_at(116, 100, 16), 116);
+	assert_int_equal(begins_at(2, 65530, 16), 2);
+}
+
+/* A back-end died, and its front-end does not know where it was. */
+static void any_other_base_gives_way_to_the_used_index(void **state)
+{
+	assert_int_equal(begins_at(0, 100, 0), 100);
+	assert_int_equal(begins_at(0, 40000, 16), 40000);
+	assert_int_equal(begins_at(99, 100, 5), 100);
+	assert_int_equal(begins_at(106, 100, 5), 100);
+	assert_int_equal(begins_at(117, 100, 16), 100);
+}
+
+static void a_driver_that_is_too_far_ahead_breaks_the_ring_whatever_the_base(void **state)
+{
+	const uint16_t used = 100, index = 117;
+	struct guest g;
+
+	for (uint32_t base = 0; base < 200; base += 20) {
+		guest_make(&g, 16);
+		memcpy(guest_at(&g, USED + 2), &used, 2);
+		memcpy(guest_at(&g, AVAIL + 2), &index, 2);
+		assert_int_equal(vh_ring_start(g.ring, base), 0);
+		expect_broken(&g, "available index");
+		guest_free(&g);
+	}
 }
 
 static void used_elements_go_on_where_the_ring_in_memory_is(void **state)
@@ -414,7 +456,11 @@ int main(void)
 		cmocka_unit_test(only_powers_of_two_up_to_32768_are_sizes),
 		cmocka_unit_test(a_packed_ring_is_refused),
 		cmocka_unit_test(a_base_of_more_than_16_bits_is_refused),
-		cmocka_unit_test(a_used_index_too_far_from_the_base_breaks_the_ring),
+		cmocka_unit_test(
+			a_base_between_the_used_and_the_available_index_is_believed),
+		cmocka_unit_test(any_other_base_gives_way_to_the_used_index),
+		cmocka_unit_test(
+			a_driver_that_is_too_far_ahead_breaks_the_ring_whatever_the_base),
 		cmocka_unit_test(used_elements_go_on_where_the_ring_in_memory_is),
 		cmocka_unit_test(an_empty_ring_yields_nothing),
 		cmocka_unit_test(chains_come_in_the_order_of_the_available_ring),

@@ -120,7 +120,7 @@ suite_guests()
 	need build guest
 	release
 	for t in offloads multiqueue reboot switch_killed port_add_del tap_uplink packet_uplink \
-		vlan; do
+		vlan migration; do
 		try "guest: $t" "tests/guest/$t.sh"
 	done
 }

@@ -13,10 +13,13 @@
  *
  * The network half checks datagrams whose contents follow from their number. Their data
  * are pages that only the switch writes, so only the switch's dirty log can tell that
- * they changed. To make that matter, the half reads nothing as long as the file /tmp/hold
- * exists: the socket's queue then fills with pages that arrive before and during the
- * migration and are looked at after it. The sender turns UDP checksums off: a kernel that
- * drops a damaged datagram would hide what we want to see. Lost datagrams are no fault.
+ * they changed: a datagram is so long that Linux, when it receives into single pages
+ * (without mergeable buffers), finds no room to put something of its own behind it. It
+ * needs an MTU of 4100 at both ends. To make all that matter, the half reads nothing as
+ * long as the file /tmp/hold exists: the socket's queue then fills with pages that arrive
+ * before and during the migration and are looked at after it. The sender turns UDP
+ * checksums off: a kernel that drops a damaged datagram would hide what we want to see.
+ * Lost datagrams are no fault.
  *
  * Ten times a second the findings are written to /tmp/witness as KEY=VALUE lines.
  */
@@ -39,9 +42,9 @@ enum {
 	PAGE = 4096,
 	WORDS_PER_PAGE = PAGE / sizeof(uint64_t),
 	PORT = 9000,
-	DATAGRAM = 1400,
+	DATAGRAM = 4000,
 	WORDS_PER_DATAGRAM = DATAGRAM / sizeof(uint64_t),
-	QUEUE_BYTES = 64 << 20,
+	QUEUE_BYTES = 32 << 20,
 };
 
 static struct {

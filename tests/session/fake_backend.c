@@ -229,11 +229,12 @@ static bool flood(struct fake *f, int fd)
 }
 
 /* The deed at a request that is answered with the @size bytes at @r; false: hang up. */
-static bool misbehave(struct fake *f, int fd, struct request *r, uint32_t size)
+static bool misbehave(struct fake *f, enum fake_deed deed, int fd, struct request *r,
+		      uint32_t size)
 {
 	const uint32_t flags = VH_FLAG_VERSION | VH_FLAG_REPLY, id = r->h.request;
 
-	switch (f->deed) {
+	switch (deed) {
 	case FAKE_HANG_UP:
 		return false;
 	case FAKE_SILENCE:
@@ -267,6 +268,18 @@ static bool misbehave(struct fake *f, int fd, struct request *r, uint32_t size)
 	return send_bytes(fd, id, flags, r->bytes, size, 0);
 }
 
+static bool is_time(struct fake *f, uint32_t id, enum fake_deed *deed)
+{
+	bool is;
+
+	pthread_mutex_lock(&f->lock);
+	is = id == f->at && f->times;
+	f->times -= is;
+	*deed = f->deed;
+	pthread_mutex_unlock(&f->lock);
+	return is;
+}
+
 static bool is_answered(const struct request *r)
 {
 	return r->h.flags & VH_FLAG_NEED_REPLY ||
@@ -276,11 +289,10 @@ static bool is_answered(const struct request *r)
 static bool answer(struct fake *f, int fd, struct request *r)
 {
 	const uint32_t size = make_answer(f, r);
+	enum fake_deed deed;
 
-	if (r->h.request == f->at && f->times) {
-		f->times--;
-		return misbehave(f, fd, r, size);
-	}
+	if (is_time(f, r->h.request, &deed))
+		return misbehave(f, deed, fd, r, size);
 	if (!is_answered(r))
 		return true;
 	return send_bytes(fd, r->h.request, VH_FLAG_VERSION | VH_FLAG_REPLY, r->bytes,
@@ -289,14 +301,24 @@ static bool answer(struct fake *f, int fd, struct request *r)
 
 /* ---- Life ---- */
 
-static void forget(struct fake *f)
+/*
+ * Only when the next client is there, or none comes any more: while this one is
+ * on its way out, a test may still be looking at its rings.
+ */
+static void forget_rings(struct fake *f)
 {
-	vh_fd_drop(&f->channel);
 	for (unsigned i = 0; i < FAKE_QUEUES; i++) {
 		vh_fd_drop(&f->ring[i].kick);
 		vh_fd_drop(&f->ring[i].call);
 		vh_fd_drop(&f->ring[i].err);
 	}
+}
+
+static void set_peer(struct fake *f, int fd)
+{
+	pthread_mutex_lock(&f->lock);
+	f->peer = fd;
+	pthread_mutex_unlock(&f->lock);
 }
 
 static void *live(void *arg)
@@ -306,7 +328,8 @@ static void *live(void *arg)
 	int fd;
 
 	while ((fd = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-		f->peer = fd;
+		forget_rings(f);
+		set_peer(f, fd);
 		f->n_lives++;
 		f->n_seen = 0;
 		f->n_regions = 0;
@@ -315,7 +338,8 @@ static void *live(void *arg)
 			if (!answer(f, fd, &r))
 				break;
 		}
-		forget(f);
+		vh_fd_drop(&f->channel);
+		set_peer(f, -1);
 		close(fd);
 	}
 	return NULL;
@@ -354,7 +378,9 @@ int fake_setup(void **state)
 			   .protocol_features = VH_BIT(VH_PF_COUNT) - 1,
 			   .queue_num = 2,
 			   .slots = 32,
-			   .channel = -1};
+			   .channel = -1,
+			   .lock = PTHREAD_MUTEX_INITIALIZER,
+			   .peer = -1};
 	for (unsigned i = 0; i < FAKE_QUEUES; i++)
 		f->ring[i].kick = f->ring[i].call = f->ring[i].err = -1;
 	assert_non_null(mkdtemp(f->dir));
@@ -371,7 +397,9 @@ int fake_teardown(void **state)
 	struct fake *f = *state;
 
 	shutdown(f->listener, SHUT_RDWR);
+	fake_hang_up(f); /* on a client that a failed test has left behind */
 	pthread_join(f->thread, NULL);
+	forget_rings(f);
 	close(f->listener);
 	unlink(f->path);
 	rmdir(f->dir);
@@ -402,9 +430,21 @@ struct vh_client *fake_connected(const struct fake *f)
 	return c;
 }
 
+void fake_plan(struct fake *f, uint32_t at, enum fake_deed deed, unsigned times)
+{
+	pthread_mutex_lock(&f->lock);
+	f->at = at;
+	f->deed = deed;
+	f->times = times;
+	pthread_mutex_unlock(&f->lock);
+}
+
 void fake_hang_up(struct fake *f)
 {
-	shutdown(f->peer, SHUT_RDWR);
+	pthread_mutex_lock(&f->lock);
+	if (f->peer >= 0)
+		shutdown(f->peer, SHUT_RDWR);
+	pthread_mutex_unlock(&f->lock);
 }
 
 bool fake_saw(const struct fake *f, uint32_t id)

@@ -68,8 +68,9 @@ struct fake {
 	unsigned n_regions;
 	struct fake_ring ring[FAKE_QUEUES];
 
-	/* The thread's own. */
-	int channel, peer;
+	int channel; /* the thread's own                                 */
+	pthread_mutex_t lock;
+	int peer; /* the connected socket, or -1; under the lock         */
 };
 
 /* cmocka's set-up and tear-down: a listening fake that offers everything; no fd leaks. */
@@ -82,6 +83,9 @@ int fake_teardown(void **state);
 struct vh_client *fake_client(const struct fake *f, unsigned timeout_ms);
 /* The same, connected. */
 struct vh_client *fake_connected(const struct fake *f);
+
+/* At @at do @deed, so many times: also while a client is connected. */
+void fake_plan(struct fake *f, uint32_t at, enum fake_deed deed, unsigned times);
 
 /* Hang up, from any thread, while a client is connected. */
 void fake_hang_up(struct fake *f);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Runs every command of the documents.  The examples of man pages, between .EX and .EE,
+# Runs every command of the documents, and has man.sh look at the man pages.  The examples of man pages, between .EX and .EE,
 # are run as they stand; and in README.md and docs/*.md a fence that begins with
 #     ```sh run
 # is run as it stands, in a folder of its own, with `vhost` on the path; each must succeed.
@@ -55,5 +55,6 @@ for fence in "$dir"/*.run "$dir"/*.sh; do
 	fi
 	rm -rf "$dir/cwd"
 done
+"$source/tests/docs/man.sh" || bad=$((bad + 1))
 echo "$run commands run, $bad bad"
 [ "$bad" -eq 0 ] && [ "$run" -gt 0 ]

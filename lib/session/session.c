@@ -141,9 +141,7 @@ static void handle_request(struct vh_session *s, struct vh_msg *m)
 	}
 	s->request = *m;
 	vh_session_step(s, &ev);
-	if (s->state == VH_SESSION_UP && s->machine.phase != VH_PHASE_IDLE)
-		vh_connector_hold(s->conn, true);
-	else
+	if (s->state != VH_SESSION_UP || s->machine.phase == VH_PHASE_IDLE)
 		vh_msg_close(&s->request);
 }
 

@@ -61,8 +61,6 @@ static void catch_signals(struct vh_server *s)
 	signalled = s;
 	sigaction(SIGTERM, &stop, NULL);
 	sigaction(SIGINT, &stop, NULL);
-	/* Asks to read again what can change; no device has such a thing. */
-	signal(SIGHUP, SIG_IGN);
 }
 
 static void leave_signals(void)
@@ -84,6 +82,8 @@ int run_start(struct run *r)
 		err = make_data_reactors(r);
 	if (!err)
 		err = vh_server_create(r->reactor, r->n_reactors, &r->server);
+	if (!err)
+		err = hangup_open(&r->hangup, r->reactor[0], r->server);
 	if (err)
 		run_end(r);
 	else
@@ -104,6 +104,7 @@ int run_loop(struct run *r)
 void run_end_server(struct run *r)
 {
 	leave_signals();
+	hangup_close(&r->hangup);
 	vh_server_destroy(r->server);
 	r->server = NULL;
 }

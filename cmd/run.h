@@ -10,6 +10,7 @@
 #include <vhost/server.h>
 
 #include "cli.h"
+#include "hangup.h"
 
 /* The lines of a verb's help. */
 #define RUN_HELP                                                                     \
@@ -32,6 +33,7 @@ struct run {
 	struct vh_reactor *reactor[1 + MAX_CORES]; /* [0] is control  */
 	unsigned n_reactors;
 	struct vh_server *server;
+	struct hangup hangup;
 };
 
 /*

@@ -81,6 +81,19 @@ so "a file is not taken for a stale socket" ends 1 "file exists and is not a soc
 so "nor for a stale control socket" ends 1 "unix:file" serve rng unix:a --control unix:file
 so "it is still there" test -f file
 
+# A disk that grows
+truncate -s 1M disk
+start serve blk unix:a file=disk -- rng unix:b
+wait_until test -S b
+# Capacity in sectors is what config space begins with.
+capacity_is() { [ "$("$vhost" probe unix:a --json 2>out | grep -o '"config":"[0-9a-f]\{8\}')" = "\"config\":\"$1" ]; }
+so "a disk has the size of its file" wait_until capacity_is 00080000
+truncate -s 2M disk
+kill -HUP "$daemon"
+so "after SIGHUP it has the size that its file has now" wait_until capacity_is 00100000
+so "a device without a size has nothing to say against it" stop
+rm disk
+
 # Readiness
 for address in "$dir/notify" "@$dir/notify"; do
 	listen_for_readiness "$address"

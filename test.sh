@@ -138,7 +138,9 @@ esac
 
 mkdir -p "$LOGS"
 for s in "${suites[@]}"; do
-	declare -F "suite_$s" >/dev/null || { echo "test.sh: there is no suite \"$s\"" >&2; exit 2; }
+	declare -F "suite_$s" >/dev/null || 
+		{ echo "test.sh: there is no suite \"$s\"; there are:" \
+			"$(declare -F | sed -n 's/^declare -f suite_//p' | xargs) all long" >&2; exit 2; }
 	say "$s"
 	"suite_$s"
 done

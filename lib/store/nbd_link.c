@@ -21,12 +21,14 @@
 #include "store/nbd_link.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "store/nbd_command.h"
 
@@ -91,6 +93,29 @@ static void command_end(struct vh_nbd_link *l, struct vh_nbd_command *c)
 	request_continue(l, io);
 }
 
+/* ---- Its fd ---- */
+
+/*
+ * libnbd closes its fd as soon as it meets an error, and epoll would know the file for
+ * as long as somebody has it (a child between fork and exec).  So we watch an fd of ours.
+ */
+static int link_listen(struct vh_nbd_link *l)
+{
+	l->watched = vh_nbd_wanted_events(l->now.nbd);
+	l->event.fd = fcntl(nbd_aio_get_fd(l->now.nbd), F_DUPFD_CLOEXEC, 0);
+	if (l->event.fd < 0)
+		return -errno;
+	return vh_event_add(l->reactor, &l->event, l->watched);
+}
+
+static void link_unlisten(struct vh_nbd_link *l)
+{
+	if (l->event.fd < 0)
+		return;
+	vh_event_remove(l->reactor, &l->event);
+	vh_fd_drop(&l->event.fd);
+}
+
 /* ---- The connection ends ---- */
 
 static void free_commands(struct vh_list *commands)
@@ -114,7 +139,7 @@ static void tell_cause(struct vh_nbd_link *l, const char *what, const char *caus
 
 static void link_lost(struct vh_nbd_link *l, const char *cause)
 {
-	vh_event_remove(l->reactor, &l->event);
+	link_unlisten(l);
 	nbd_close(l->now.nbd);
 	l->now.nbd = NULL;
 	l->broken = false;
@@ -137,7 +162,7 @@ static void link_watch(struct vh_nbd_link *l)
 		return;
 	l->watched = wanted;
 	if (vh_event_modify(l->reactor, &l->event, wanted) < 0)
-		link_lost(l, "epoll has no room");
+		link_lost(l, "too many files are open");
 }
 
 /* After each call to libnbd that may have called back; @cause: of an end, if known. */
@@ -222,13 +247,6 @@ static void tell_return(struct vh_nbd_link *l, const struct vh_nbd_caps *was)
 	tell_changes(l, was);
 }
 
-static int link_listen(struct vh_nbd_link *l)
-{
-	l->watched = vh_nbd_wanted_events(l->now.nbd);
-	l->event.fd = nbd_aio_get_fd(l->now.nbd);
-	return vh_event_add(l->reactor, &l->event, l->watched);
-}
-
 static void link_begin_waiting(struct vh_nbd_link *l)
 {
 	struct vh_list batch;
@@ -252,7 +270,7 @@ static void link_begin_waiting(struct vh_nbd_link *l)
 static void link_go(struct vh_nbd_link *l)
 {
 	if (link_listen(l) < 0) {
-		link_lost(l, "epoll has no room");
+		link_lost(l, "too many files are open");
 		return;
 	}
 	l->settling = true;
@@ -337,7 +355,7 @@ void vh_nbd_link_attach(struct vh_nbd_link *l, struct vh_reactor *r)
 
 void vh_nbd_link_detach(struct vh_nbd_link *l)
 {
-	vh_event_remove(l->reactor, &l->event);
+	link_unlisten(l);
 	vh_timer_disarm(l->reactor, &l->retry);
 	if (l->call)
 		vh_nbd_call_abandon(l->call);

@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "control_socket.h"
 #include "reactor/reactor.h"
+#include "said.h"
 
 #define MAX_WORDS 64
 #define MAX_LINE  65536
@@ -92,12 +93,13 @@ void control_fail(struct control_call *call, const char *format, ...)
 {
 	struct json_object *o = json_object_new_object();
 	char text[512];
+	const char *error = said_error();
 	va_list ap;
 
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	json_object_object_add(o, "error", json_object_new_string(text));
+	json_object_object_add(o, "error", json_object_new_string(*error ? error : text));
 	answer(call, o, false);
 }
 
@@ -116,7 +118,9 @@ static void run_words(struct control_call *c, struct json_object *words)
 		return;
 	}
 	argv[n] = NULL;
+	said_listen();
 	c->control->fn(c->control->arg, c, (int)n, argv);
+	said_stop();
 }
 
 static void run_line(struct control_call *c, const char *line)

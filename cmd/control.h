@@ -28,6 +28,7 @@ void control_close(struct control *c);
 
 /* Takes @result (an object), or NULL: nothing to say. */
 void control_succeed(struct control_call *call, struct json_object *result);
+/* Inside of a control_fn, an error that the library has told (said.h) is told instead. */
 __attribute__((format(printf, 2, 3))) void control_fail(struct control_call *call,
 							const char *format, ...);
 

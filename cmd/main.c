@@ -12,6 +12,7 @@
 
 #include "cli.h"
 #include "program.h"
+#include "said.h"
 
 static const struct verb *const verbs[] = {
 	&verb_demo,  &verb_serve, &verb_switch, &verb_probe,
@@ -79,7 +80,7 @@ int main(int argc, char **argv)
 
 	while (i < argc && log_option(argv[i], &level))
 		i++;
-	vh_log_set(level, NULL, NULL);
+	said_start(level);
 	if (program)
 		return program_run(program, argc - i, argv + i);
 	if (i == argc) {

@@ -97,14 +97,13 @@ static void add(struct vh_switch *sw, struct control_call *call, const char *tex
 	if (err < 0) {
 		control_fail(call,
 			     "\"%s\" is not NAME=ADDRESS[,queues=N][,vlan=ID|,trunk=ID:ID"
-			     ":...[,native=ID]]; the daemon's log says more",
+			     ":...[,native=ID]]",
 			     text);
 		return;
 	}
 	err = vh_switch_add(sw, &p);
 	if (err < 0)
-		control_fail(call, "cannot add %s: %s; the daemon's log says more",
-			     p.name, strerror(-err));
+		control_fail(call, "cannot add %s: %s", p.name, strerror(-err));
 	else
 		control_succeed(call, NULL);
 	vh_port_params_fini(&p);

@@ -62,6 +62,7 @@ so "a second one is closed" wait_until test -e a.eof
 so "and the log says so" wait_until says "rng0.*second\|rng0.*already\|rng0.*busy"
 touch released
 so "a device that is not there is named" ends 1 '"x"' ctl unix:ctl device del x
+so "a command that is not there is told which there are" ends 1 "device list" ctl unix:ctl nope
 so "a device goes" ends 0 "" ctl unix:ctl device del rng1
 so "and its socket with it" test ! -e b,c
 so "SIGHUP ends no daemon" bash -c "kill -HUP $daemon; exec '$vhost' probe unix:a >out"
@@ -80,6 +81,21 @@ touch file
 so "a file is not taken for a stale socket" ends 1 "file exists and is not a socket" serve rng unix:file
 so "nor for a stale control socket" ends 1 "unix:file" serve rng unix:a --control unix:file
 so "it is still there" test -f file
+
+# Errors of a command go to whoever sent it
+start switch --port a=unix:a --control unix:ctl
+wait_until test -S ctl
+so "an option of a port that is not there is named" ends 1 '"foo"' ctl unix:ctl port add b=unix:b,foo=1
+so "a number of queues is named" ends 1 "queues=0" ctl unix:ctl port add b=unix:b,queues=0
+so "a name that is taken is named" ends 1 'port "a"' ctl unix:ctl port add a=unix:b
+so "a folder that is not there is named" ends 1 "/nonexistent/b" ctl unix:ctl port add b=unix:/nonexistent/b
+asked() { python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect("ctl"); s.sendall(sys.argv[1].encode() + b"\n")
+print(s.recv(4000).decode())' "$1" >out && grep -qF "$2" out; }
+so "what is no JSON is told so" asked "nonsense" "not a JSON object"
+so "a command has words" asked '{"command": []}' "1 to 64 words"
+so "an error is told once" ends 1 'no port is called "x"' ctl unix:ctl port del x
+stop
 
 # A disk that grows
 truncate -s 1M disk

@@ -129,11 +129,24 @@ as_root()
 	fi
 }
 
-install_packages()
+apt()
 {
 	as_root apt-get -qq update || say "the package index could not be refreshed, going on"
 	as_root apt-get -qq install -y --no-install-recommends \
-		-o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 "$@" >&2
+		-o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 "$@"
+}
+
+# What apt and dpkg say is of interest only when they fail
+install_packages()
+{
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+	say "installing them"
+	if ! apt "$@" >"$log" 2>&1 </dev/null; then
+		tail -n 40 "$log" >&2
+		say "they could not be installed: see above"
+		return 1
+	fi
 }
 
 mode=install

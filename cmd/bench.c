@@ -38,11 +38,10 @@ static int bench(int argc, char **argv)
 	struct bench_args a = {0};
 
 	if (!argc)
-		return usage_error(&verb_bench, "what to measure is missing: net");
-	if (strcmp(argv[0], "net") != 0)
+		return usage_error(&verb_bench, "what to measure is missing: net or blk");
+	if (strcmp(argv[0], "net") != 0 && strcmp(argv[0], "blk") != 0)
 		return usage_error(&verb_bench,
-				   "nothing is measured as \"%s\"; there is: "
-				   "net",
+				   "nothing is measured as \"%s\"; there are: net, blk",
 				   argv[0]);
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))
@@ -55,14 +54,15 @@ static int bench(int argc, char **argv)
 					   "\"%s\" is neither ADDRESS nor KEY=VALUE",
 					   argv[i]);
 	}
-	return bench_net(&a);
+	return strcmp(argv[0], "net") ? bench_blk(&a) : bench_net(&a);
 }
 
 const struct verb verb_bench = {
 	.name = "bench",
 	.run = bench,
 	.summary = "measure somebody's device, as its front-end",
-	.usage = "vhost bench net ADDRESS ADDRESS [KEY=VALUE]... [--json]",
+	.usage = "vhost bench net ADDRESS ADDRESS [KEY=VALUE]... [--json]\n"
+		 "       vhost bench blk ADDRESS [KEY=VALUE]... [--json]",
 	.help = "net: send frames into the first address, count what comes out of the "
 		"second.\n\n"
 		"  size=N:N:...   frame sizes, 60 to 9014 bytes     "
@@ -70,6 +70,17 @@ const struct verb verb_bench = {
 		"  seconds=N      for each size                     1\n"
 		"  ring=N         entries of each ring              256\n"
 		"  mrg=on|off     mergeable receive buffers         on\n"
-		"  duplex=on|off  both directions at once           off\n"
+		"  duplex=on|off  both directions at once           off\n\n"
+		"blk: keep a number of requests under way on each queue of a disk.  "
+		"rw=write and\n"
+		"the like overwrite what is on it.\n\n"
+		"  rw=read|write|rw|randread|randwrite|randrw       randread\n"
+		"  block-size=SIZE  of a request, 512 to 16M        4096\n"
+		"  depth=N:N:...  requests under way on a queue     1:32:128\n"
+		"  queues=N       1 to 64                           1\n"
+		"  mode=poll|event  look, or wait for calls         poll\n"
+		"  size=SIZE      use the first bytes of the disk   all of them\n"
+		"  seconds=N      for each depth                    1\n"
+		"  verify=on|off  check what was written            off\n\n"
 		"  --json         one object, for machines\n",
 };

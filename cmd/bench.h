@@ -14,9 +14,13 @@ struct bench_args {
 };
 
 struct traffic_config;
+struct load_config;
 
 int bench_net(const struct bench_args *a);
 /* Read one of its keys into @c: 0 or an exit code (said). */
 int bench_net_key(struct traffic_config *c, const char *key, const char *value);
+
+int bench_blk(const struct bench_args *a);
+int bench_blk_key(struct load_config *c, const char *key, const char *value);
 
 #endif

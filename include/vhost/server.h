@@ -63,8 +63,9 @@ void vh_server_each(struct vh_server *s, void (*fn)(void *arg, struct vh_device 
 
 /*
  * Run all reactors, the first in the calling thread and each other in a thread
- * of its own, until vh_server_stop(); then remove every device and return.
- * 0, or -errno.
+ * of its own, until vh_server_stop(), or until no device can get a front-end any
+ * more (each had a connected fd:N, whose peer went); then remove every device and
+ * return.  0, or -errno.
  */
 int vh_server_run(struct vh_server *s);
 

@@ -58,6 +58,7 @@ struct vh_connector {
 	enum vh_role role;
 	char tag[32];
 	bool at_fault; /* at VH_NEWS_DOWN: the peer broke the protocol (logged) */
+	bool is_over;  /* the peer that went was the only one that there can be */
 };
 
 /*
@@ -76,7 +77,10 @@ void vh_connector_close(struct vh_connector *c);
 /* Readable when recv has something to say; may be an epoll fd; constant. */
 int vh_connector_poll_fd(const struct vh_connector *c);
 
-/* Drop the present peer (no VH_NEWS_DOWN comes for it) and wait for the next one. */
+/*
+ * Drop the present peer (no VH_NEWS_DOWN comes for it) and wait for the next one,
+ * which never comes when .is_over.
+ */
 void vh_connector_disconnect(struct vh_connector *c);
 
 /*

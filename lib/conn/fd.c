@@ -29,19 +29,24 @@ static int connected_look(struct vh_socket *s)
 	return f->peer >= 0 ? vh_fd_take(&f->peer) : -EAGAIN;
 }
 
-static void nothing_next(struct vh_socket *s)
+static void connected_next(struct vh_socket *s)
+{
+	s->c.is_over = true;
+}
+
+static void listening_next(struct vh_socket *s)
 {
 	(void)s;
 }
 
 static const struct vh_socket_life connected = {
 	.look = connected_look,
-	.next = nothing_next,
+	.next = connected_next,
 };
 
 static const struct vh_socket_life listening = {
 	.look = vh_socket_accept,
-	.next = nothing_next,
+	.next = listening_next,
 };
 
 static int read_number(const char *tag, const char *text, int *fd)

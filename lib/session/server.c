@@ -111,6 +111,21 @@ void vh_server_session_closed(struct vh_session *session)
 	vh_reactor_post_node(d->server->reactor[0], &d->removed_post);
 }
 
+/* With nobody left who could ever come, there is nothing left to run for. */
+void vh_server_session_over(struct vh_session *session)
+{
+	struct vh_server *s = session->device->server;
+
+	vh_list_for_each (l, &s->devices) {
+		const struct vh_device *d = vh_container_of(l, struct vh_device, link);
+
+		if (!d->removing && !vh_session_is_over(&d->session))
+			return;
+	}
+	vh_log(s, VH_LOG_INFO, "no front-end can come any more: stopping");
+	vh_server_stop(s);
+}
+
 void vh_server_remove(struct vh_server *s, struct vh_device *d, void (*done)(void *arg),
 		      void *arg)
 {

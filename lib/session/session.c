@@ -99,6 +99,24 @@ void vh_session_fault(struct vh_session *s, const char *why)
 	link_down(s);
 }
 
+bool vh_session_is_over(const struct vh_session *s)
+{
+	return !s->conn || (s->state == VH_SESSION_WAITING && s->conn->is_over);
+}
+
+static void unwatch(struct vh_session *s)
+{
+	if (!vh_list_is_empty(&s->readable.link))
+		vh_event_remove(s->control, &s->readable);
+}
+
+static void give_up(struct vh_session *s)
+{
+	unwatch(s);
+	vh_log(s, VH_LOG_INFO, "its socket is used up: no other front-end can come");
+	vh_server_session_over(s);
+}
+
 static int watch(struct vh_session *s)
 {
 	int err = vh_event_add(s->control, &s->readable, EPOLLIN);
@@ -119,6 +137,8 @@ void vh_session_ended(struct vh_session *s)
 	s->state = VH_SESSION_WAITING;
 	if (s->closing)
 		vh_session_close(s);
+	else if (vh_session_is_over(s))
+		give_up(s);
 	else
 		watch(s);
 }
@@ -153,11 +173,13 @@ static bool handle_news(struct vh_session *s)
 
 	if (err < 0) {
 		vh_log(s, VH_LOG_ERROR, "the endpoint is lost: %s", vh_strerror(err));
-		vh_event_remove(s->control, &s->readable);
+		unwatch(s);
 		return false;
 	}
 	switch (news) {
 	case VH_NEWS_NOTHING:
+		if (vh_session_is_over(s))
+			give_up(s); /* it was no peer at all */
 		return false;
 	case VH_NEWS_UP:
 		link_up(s);
@@ -255,7 +277,7 @@ void vh_session_close(struct vh_session *s)
 		vh_connector_disconnect(s->conn);
 		link_down(s);
 	} else if (s->state == VH_SESSION_WAITING) {
-		vh_event_remove(s->control, &s->readable);
+		unwatch(s);
 		vh_event_remove(s->control, &s->shrunk);
 		vh_connector_close(s->conn);
 		s->conn = NULL;

@@ -62,6 +62,9 @@ int vh_session_open(struct vh_session *s, struct vh_device *d, struct vh_reactor
  * (vh_server_session_closed()). */
 void vh_session_close(struct vh_session *s);
 
+/* No front-end can come any more. */
+bool vh_session_is_over(const struct vh_session *s);
+
 /* Take the link down: the peer is at fault in the way that @why, a literal, says. */
 void vh_session_fault(struct vh_session *s, const char *why);
 
@@ -84,5 +87,7 @@ void vh_session_release_all(struct vh_session *s);
 
 /* @s, which is the device's, has reached CLOSED. */
 void vh_server_session_closed(struct vh_session *s);
+/* vh_session_is_over(), from now on. */
+void vh_server_session_over(struct vh_session *s);
 
 #endif

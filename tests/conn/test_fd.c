@@ -49,8 +49,10 @@ static void a_connected_socket_is_one_peer_and_nothing_comes_after_it(void **sta
 	c = rig_open_pair(VH_ROLE_BACKEND, &peer);
 	rig_expect_quiet(c);
 	close(peer);
+	assert_false(c->is_over);
 	rig_expect(c, VH_NEWS_DOWN);
 	rig_expect_quiet(c);
+	assert_true(c->is_over);
 	vh_connector_close(c);
 }
 

@@ -3,8 +3,8 @@
  * Write a kind of store: the table of its functions.  Inside store/ only.
  *
  * A store embeds struct vh_store and a channel struct vh_store_channel, as first members.
- * A wrapper has @below, opened before it and closed after it by store.c, and begins with
- * a copy of its info; every NULL function of a wrapper passes through.
+ * A wrapper has @below, opened before it and closed after it by store.c, and gets a copy
+ * of its info; every NULL function of a wrapper passes through, but submit.
  */
 #ifndef VH_STORE_KIND_H
 #define VH_STORE_KIND_H
@@ -55,5 +55,7 @@ struct vh_store_channel {
 
 extern const struct vh_store_kind vh_store_file, vh_store_memory, vh_store_nbd,
 	vh_store_null;
+extern const struct vh_store_kind vh_store_volatile, vh_store_delay, vh_store_error,
+	vh_store_limit;
 
 #endif

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "store/file.h"
 #include "store/iov.h"
+#include "store/words.h"
 
 #define STEP_MAX   (1ull << 30) /* below what one call may do */
 #define BOUNCE_MAX (1ull << 20)
@@ -65,17 +66,6 @@ static const struct trouble {
 
 static_assert(sizeof(troubles) / sizeof(troubles[0]) == VH_TROUBLES, "a row for each");
 
-static const char *const op_names[] = {
-	[VH_STORE_READ] = "read",
-	[VH_STORE_WRITE] = "write",
-	[VH_STORE_FLUSH] = "flush",
-	[VH_STORE_DISCARD] = "discard",
-	[VH_STORE_WRITE_ZEROES] = "write zeroes",
-	[VH_STORE_SECURE_ERASE] = "secure erase",
-};
-
-static_assert(sizeof(op_names) / sizeof(op_names[0]) == VH_STORE_OPS, "a name for each");
-
 static void complain(struct vh_file *f, const struct vh_store_io *io, int err)
 {
 	unsigned i = 0;
@@ -88,7 +78,7 @@ static void complain(struct vh_file *f, const struct vh_store_io *io, int err)
 	vh_log(&f->store, VH_LOG_ERROR,
 	       "%s: %s of %llu bytes at %llu: %s; %s (%llu more since the last such "
 	       "line)",
-	       f->path, op_names[io->op], (unsigned long long)io->len,
+	       f->path, vh_store_op_name(io->op), (unsigned long long)io->len,
 	       (unsigned long long)io->off,
 	       err == -ENODATA ? "The file is shorter than it was" : vh_strerror(err),
 	       troubles[i].advice, (unsigned long long)n_kept);

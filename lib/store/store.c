@@ -13,11 +13,25 @@
 #include "base/log.h"
 #include "store/kind.h"
 #include "store/size.h"
+#include "store/words.h"
 
 static const struct vh_store_kind *const kinds[] = {&vh_store_file, &vh_store_memory,
 						    &vh_store_nbd, &vh_store_null};
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* The nearest to the disk first. */
+static const struct wrapper {
+	const struct vh_store_kind *kind;
+	size_t param; /* where its words are in struct vh_store_params */
+} wrappers[] = {
+	{&vh_store_volatile, offsetof(struct vh_store_params, volatile_)},
+	{&vh_store_delay, offsetof(struct vh_store_params, delay)},
+	{&vh_store_error, offsetof(struct vh_store_params, error)},
+	{&vh_store_limit, offsetof(struct vh_store_params, limit)},
+};
+
+#define N_WRAPPERS (sizeof(wrappers) / sizeof(wrappers[0]))
 
 struct speaker {
 	const char *tag;
@@ -25,18 +39,12 @@ struct speaker {
 
 /* ---- Parameters ---- */
 
-static int wrong(const char *tag, const char *key, const char *value, const char *want)
-{
-	const struct speaker who = {tag};
-
-	vh_log(&who, VH_LOG_ERROR, "%s=%s: want %s", key, value, want);
-	return -EINVAL;
-}
-
 static int parse_switch(const char *tag, const char *key, const char *value, bool *on)
 {
 	*on = !strcmp(value, "on");
-	return *on || !strcmp(value, "off") ? 1 : wrong(tag, key, value, "on or off");
+	return *on || !strcmp(value, "off")
+		       ? 1
+		       : vh_store_wrong(tag, key, value, "on or off");
 }
 
 /* For what is on unless it is said to be off. */
@@ -57,7 +65,7 @@ static int parse_aio(struct vh_store_params *p, const char *tag, const char *val
 	else if (!strcmp(value, "threads"))
 		p->aio = VH_STORE_AIO_THREADS;
 	else
-		return wrong(tag, "aio", value, "uring or threads");
+		return vh_store_wrong(tag, "aio", value, "uring or threads");
 	return 1;
 }
 
@@ -66,7 +74,7 @@ static int parse_block_size(struct vh_store_params *p, const char *tag, const ch
 	uint64_t n;
 
 	if (!vh_parse_size(value, &n) || (n != 512 && n != 4096))
-		return wrong(tag, "block-size", value, "512 or 4096");
+		return vh_store_wrong(tag, "block-size", value, "512 or 4096");
 	p->block_size = (uint32_t)n;
 	return 1;
 }
@@ -75,11 +83,16 @@ static int name_kind(struct vh_store_params *p, const char *tag,
 		     const struct vh_store_kind *kind, const char *value)
 {
 	if (p->kind)
-		return wrong(tag, kind->name, value,
-			     "one store for a disk, and this is another");
+		return vh_store_wrong(tag, kind->name, value,
+				      "one store for a disk, and this is another");
 	p->kind = kind->name;
 	p->rest = value;
 	return 1;
+}
+
+static const char **words_of(const struct vh_store_params *p, const struct wrapper *w)
+{
+	return (const char **)((char *)p + w->param);
 }
 
 int vh_store_param(struct vh_store_params *p, const char *tag, const char *key,
@@ -88,6 +101,11 @@ int vh_store_param(struct vh_store_params *p, const char *tag, const char *key,
 	for (size_t i = 0; i < N_KINDS; i++)
 		if (!strcmp(kinds[i]->name, key))
 			return name_kind(p, tag, kinds[i], value);
+	for (size_t i = 0; i < N_WRAPPERS; i++)
+		if (!strcmp(wrappers[i].kind->name, key)) {
+			*words_of(p, &wrappers[i]) = strcmp(value, "off") ? value : NULL;
+			return 1;
+		}
 	if (!strcmp(key, "readonly"))
 		return parse_switch(tag, key, value, &p->readonly);
 	if (!strcmp(key, "direct"))
@@ -124,6 +142,8 @@ static int open_one(const struct vh_store_params *p, const struct vh_store_kind 
 	snprintf((*s)->tag, sizeof((*s)->tag), "%s", tag);
 	(*s)->kind = kind;
 	(*s)->below = below;
+	if (below)
+		(*s)->info = below->info;
 	return 0;
 }
 
@@ -150,11 +170,27 @@ static int apply_params(const struct vh_store_params *p, struct vh_store *s)
 	return 0;
 }
 
+/* *@top becomes the topmost. */
+static int open_wrappers(const struct vh_store_params *p, const char *tag,
+			 struct vh_store **top)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < N_WRAPPERS; i++) {
+		const char *rest = *words_of(p, &wrappers[i]);
+
+		if (rest)
+			err = open_one(p, wrappers[i].kind, rest, tag, *top, top);
+	}
+	return err;
+}
+
 int vh_store_open(const struct vh_store_params *p, const char *tag,
 		  struct vh_store **store)
 {
 	const struct vh_store_kind *kind = find_kind(p->kind);
 	const struct speaker who = {tag};
+	struct vh_store *top = NULL;
 	int err;
 
 	if (!kind) {
@@ -162,14 +198,15 @@ int vh_store_open(const struct vh_store_params *p, const char *tag,
 		       "a disk needs a store: file=PATH, memory=SIZE, ...");
 		return -EINVAL;
 	}
-	err = open_one(p, kind, p->rest, tag, NULL, store);
+	err = open_one(p, kind, p->rest, tag, NULL, &top);
+	if (!err)
+		err = apply_params(p, top);
+	if (!err)
+		err = open_wrappers(p, tag, &top);
 	if (err)
-		return err;
-	err = apply_params(p, *store);
-	if (err) {
-		vh_store_close(*store);
-		*store = NULL;
-	}
+		vh_store_close(top);
+	else
+		*store = top;
 	return err;
 }
 

@@ -120,7 +120,7 @@ int vh_store_param(struct vh_store_params *p, const char *tag, const char *key,
 /* 0 and *@store, or -errno (logged with what to do).  @tag is for logs, and copied. */
 int vh_store_open(const struct vh_store_params *p, const char *tag,
 		  struct vh_store **store);
-/* All channels are closed.  NULL is fine. */
+/* All channels are closed, and their reactors not yet destroyed.  NULL is fine. */
 void vh_store_close(struct vh_store *s);
 
 const struct vh_store_info *vh_store_info(const struct vh_store *s);

@@ -226,21 +226,20 @@ static bool has_received(struct card *c)
 
 bool card_take(struct card *c, struct card_frame *f)
 {
-	static uint8_t bytes[CARD_FRAME_MAX + 12];
 	uint32_t len = 0;
 
 	if (!has_received(c))
 		return false;
 	for (f->n_buffers = 0;
-	     !f->n_buffers || f->n_buffers < wanted_buffers(c, bytes, len);
+	     !f->n_buffers || f->n_buffers < wanted_buffers(c, f->bytes, len);
 	     f->n_buffers++)
-		len += take_buffer(c, bytes + len, (uint32_t)sizeof(bytes) - len);
+		len += take_buffer(c, f->bytes + len, (uint32_t)sizeof(f->bytes) - len);
 	vh_client_kick(c->rx);
 	assert_true(len >= c->hdr_len);
 	f->hdr = (struct virtio_net_hdr_v1){0};
-	memcpy(&f->hdr, bytes, c->hdr_len);
+	memcpy(&f->hdr, f->bytes, c->hdr_len);
 	f->len = len - c->hdr_len;
-	memcpy(f->data, bytes + c->hdr_len, f->len);
+	f->data = f->bytes + c->hdr_len;
 	return true;
 }
 

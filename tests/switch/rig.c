@@ -40,15 +40,27 @@ static const struct rig_cell cells[] = {
 
 const struct rig_cell *rig_cell = &cells[0];
 
-int rig_run_cells(const struct CMUnitTest *tests, size_t n)
+static int run_cells(const struct CMUnitTest *tests, size_t n, unsigned reactors)
 {
 	int failed = 0;
 
 	for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++) {
 		rig_cell = &cells[i];
-		failed += _cmocka_run_group_tests(cells[i].name, tests, n, NULL, NULL);
+		if (rig_cell->reactors >= reactors)
+			failed += _cmocka_run_group_tests(rig_cell->name, tests, n, NULL,
+							  NULL);
 	}
 	return failed;
+}
+
+int rig_run_cells(const struct CMUnitTest *tests, size_t n)
+{
+	return run_cells(tests, n, 1);
+}
+
+int rig_run_threaded_cells(const struct CMUnitTest *tests, size_t n)
+{
+	return run_cells(tests, n, 3);
 }
 
 /* ---- The switch ---- */

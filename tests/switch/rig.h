@@ -73,6 +73,8 @@ unsigned rig_macs(struct rig *r, const char *name);
 /* Run the tests once in every cell; how many failed. */
 int rig_run_cells(const struct CMUnitTest *tests, size_t n);
 #define RIG_RUN_CELLS(tests) rig_run_cells(tests, sizeof(tests) / sizeof((tests)[0]))
+/* Only in those where two threads move data. */
+int rig_run_threaded_cells(const struct CMUnitTest *tests, size_t n);
 
 /* ---- Cards ---- */
 
@@ -104,7 +106,8 @@ struct card_frame {
 	struct virtio_net_hdr_v1 hdr;
 	unsigned n_buffers; /* it was spread over */
 	uint32_t len;
-	uint8_t data[CARD_FRAME_MAX];
+	uint8_t *data; /* in bytes, behind the header */
+	uint8_t bytes[sizeof(struct virtio_net_hdr_v1) + CARD_FRAME_MAX];
 };
 
 /* @features beside VERSION_1 and the cell's. */

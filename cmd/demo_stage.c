@@ -60,21 +60,26 @@ void demo_stage_begin(struct demo_stage *s)
 
 /* ---- Setting up ---- */
 
+static int failed(const char *what, int err)
+{
+	complain("cannot make %s: %s", what, strerror(err));
+	return -err;
+}
+
 static int make_places(struct demo_stage *s)
 {
 	const char *tmp = getenv("TMPDIR");
 
 	snprintf(s->dir, sizeof(s->dir), "%.40s/vhost-demo-XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(s->dir)) {
-		complain("cannot make %s: %s", s->dir, strerror(errno));
-		return -errno;
+		return failed(s->dir, errno);
 	}
 	for (unsigned i = 0; i < N_GUESTS; i++)
 		snprintf(s->net[i], sizeof(s->net[i]), "unix:%s/guest%u", s->dir, i + 1);
 	snprintf(s->rng, sizeof(s->rng), "unix:%s/rng", s->dir);
 	s->shared = mmap(NULL, sizeof(*s->shared), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return s->shared == MAP_FAILED ? -errno : 0;
+	return s->shared == MAP_FAILED ? failed("memory to share with guests", errno) : 0;
 }
 
 /* In the child: wait until the sockets are there, then be a guest. */
@@ -95,11 +100,11 @@ static void be_guest(struct demo_stage *s, unsigned i)
 static int start_guests(struct demo_stage *s)
 {
 	if (pipe(s->go) < 0)
-		return -errno;
+		return failed("a pipe", errno);
 	for (unsigned i = 0; i < N_GUESTS; i++) {
 		s->pid[i] = fork();
 		if (s->pid[i] < 0)
-			return -errno;
+			return failed("a process for a guest", errno);
 		if (!s->pid[i])
 			be_guest(s, i);
 		s->n_running++;

@@ -34,8 +34,11 @@ void table_human(char text[8], double n)
 		return;
 	}
 	/* From 999.5 on, three digits would be rounded to four. */
-	for (n /= 1000; n >= 999.5 && unit[1]; n /= 1000)
+	n /= 1000;
+	while (n >= 999.5 && unit[1]) {
+		n /= 1000;
 		unit++;
+	}
 	snprintf(text, 8, "%.*f%c", n < 9.995 ? 2 : n < 99.95 ? 1 : 0, n, *unit);
 }
 
@@ -80,12 +83,19 @@ static void print_cell(const struct table *t, unsigned column, const char *text)
 		putchar('\n');
 }
 
+static void print_row(const struct table *t, size_t first)
+{
+	for (unsigned column = 0; column < t->n_columns; column++)
+		if (first + column < t->n_cells)
+			print_cell(t, column, t->cell[first + column]);
+}
+
 void table_print(const struct table *t, bool titles)
 {
 	for (unsigned column = 0; titles && column < t->n_columns; column++)
 		print_cell(t, column, t->titles[column]);
-	for (size_t i = 0; i < t->n_cells; i++)
-		print_cell(t, (unsigned)(i % t->n_columns), t->cell[i]);
+	for (size_t row = 0; row < t->n_cells; row += t->n_columns)
+		print_row(t, row);
 }
 
 void table_fini(struct table *t)

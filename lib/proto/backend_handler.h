@@ -103,6 +103,7 @@ VH_FINISH(get_max_mem_slots);
 VH_BEGIN(set_log_base);
 VH_COMMIT(set_log_base);
 VH_FINISH(set_log_base);
+VH_COMMIT(set_log_fd);
 
 /* backend_vring.c */
 VH_BEGIN(set_vring_num);

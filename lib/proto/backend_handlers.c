@@ -55,7 +55,8 @@ static const struct vh_backend_handler handlers[] = {
 				 .commit = vh_backend_set_log_base_done,
 				 .finish = vh_backend_set_log_base_reply,
 				 .refusal = VH_REFUSAL_CLOSE},
-	[VH_MSG_SET_LOG_FD] = {.begin = vh_backend_take_fd},
+	[VH_MSG_SET_LOG_FD] = {.begin = vh_backend_take_fd,
+			       .commit = vh_backend_set_log_fd_done},
 
 	[VH_MSG_SET_VRING_NUM] = {.begin = vh_backend_set_vring_num},
 	[VH_MSG_SET_VRING_ADDR] = {.begin = vh_backend_set_vring_addr,

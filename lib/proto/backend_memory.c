@@ -203,6 +203,11 @@ void vh_backend_set_log_base_done(struct vh_backend *b, int result, struct vh_ef
 	vh_backend_view_started(b, fx, VH_SETTLE_PAUSED);
 }
 
+void vh_backend_set_log_fd_done(struct vh_backend *b, int result, struct vh_effects *fx)
+{
+	vh_backend_view_started(b, fx, VH_SETTLE_PAUSED);
+}
+
 /* Front-ends look at nothing but the header of this reply. */
 void vh_backend_set_log_base_reply(struct vh_backend *b, struct vh_effects *fx)
 {

@@ -438,7 +438,7 @@ static void a_log_that_cannot_be_mapped_closes(void **state)
 	assert_false(r.b.has_log);
 }
 
-static void a_log_fd_is_taken(void **state)
+static void a_log_fd_reaches_running_queues(void **state)
 {
 	struct rig r;
 
@@ -447,6 +447,9 @@ static void a_log_fd_is_taken(void **state)
 	send_none(&r, VH_MSG_SET_LOG_FD);
 	expect_action(&r, VH_ACTION_TAKE_FD);
 	done(&r, 0);
+	expect_views(&r, 1 << 0 | 1 << 1, VH_SETTLE_PAUSED);
+	settle(&r, 0);
+	settle(&r, 1);
 	expect_ack(&r, 0);
 }
 
@@ -481,7 +484,7 @@ int main(void)
 		cmocka_unit_test(a_log_without_shmfd_is_refused),
 		cmocka_unit_test(a_log_that_wraps_is_refused),
 		cmocka_unit_test(a_log_that_cannot_be_mapped_closes),
-		cmocka_unit_test(a_log_fd_is_taken),
+		cmocka_unit_test(a_log_fd_reaches_running_queues),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

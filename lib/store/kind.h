@@ -54,7 +54,7 @@ struct vh_store_channel {
 };
 
 extern const struct vh_store_kind vh_store_file, vh_store_memory, vh_store_nbd,
-	vh_store_null;
+	vh_store_null, vh_store_rbd;
 extern const struct vh_store_kind vh_store_volatile, vh_store_delay, vh_store_error,
 	vh_store_limit;
 

@@ -15,8 +15,8 @@
 #include "store/size.h"
 #include "store/words.h"
 
-static const struct vh_store_kind *const kinds[] = {&vh_store_file, &vh_store_memory,
-						    &vh_store_nbd, &vh_store_null};
+static const struct vh_store_kind *const kinds[] = {
+	&vh_store_file, &vh_store_memory, &vh_store_nbd, &vh_store_null, &vh_store_rbd};
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 

@@ -31,6 +31,7 @@ build			liburing-dev		asynchronous I/O of disks
 test			libcmocka-dev		unit tests
 test			nbdkit			NBD servers to test against, also faulty ones
 test			qemu-utils		qemu-nbd, another NBD server
+test			librbd-dev		the interface of Ceph's disks, which a test fakes
 test			groff-base		renders the man pages
 clang			clang			the second compiler
 clang,fuzz		libclang-rt-dev		sanitizers and the fuzzer of clang

@@ -8,12 +8,16 @@
 /* The protocol does not say what a device is; its feature bits nearly do. */
 static unsigned guess_type(uint64_t features)
 {
-	const uint64_t net_only = 0xff8000;		    /* MRG_RXBUF and above */
-	const uint64_t blk_only = 1 << 2 | 1 << 6 | 1 << 9; /* SEG_MAX, BLK_SIZE, FLUSH */
+	/* MTU, GUEST_TSO6, CTRL_RX to CTRL_MAC_ADDR: a disk has none of these bits. */
+	const uint64_t net_only = 1 << 3 | 1 << 8 | 0xfc0000;
+	const uint64_t blk = 1 << 2 | 1 << 6 | 1 << 9; /* SEG_MAX, BLK_SIZE, FLUSH */
+	const uint64_t net = 1 << 15 | 1 << 17;	       /* MRG_RXBUF, CTRL_VQ       */
 
 	if (features & net_only)
 		return VIRTIO_ID_NET;
-	return features & blk_only ? VIRTIO_ID_BLOCK : 0;
+	if (features & blk)
+		return VIRTIO_ID_BLOCK;
+	return features & net ? VIRTIO_ID_NET : 0;
 }
 
 /*

@@ -37,13 +37,18 @@ so "they are a list" json_has "ports/3/vlans/trunk/1" ctl unix:ctl port list
 so "probe --json tells features" json_has \
 	"address,virtio_id,virtio_features/0,protocol_features/0,queues,memory_slots,config" \
 	probe unix:b --json
+so "a network device is known as one" bash -c "grep -q '\"virtio_id\":1,' json"
 so "bench --json tells rows" json_has \
 	"rows/0/size,rows/0/mpps,rows/0/gbps,rows/0/sent,rows/0/received,rows/0/damaged,rows/0/reordered" \
 	bench net unix:b unix:c size=64 --json
 stop
 
-start serve rng unix:a --control unix:ctl
+start serve rng unix:a -- blk unix:disk memory=1M -- blk unix:ro memory=1M readonly=on --control unix:ctl
 wait_until test -S ctl
+virtio_id_is() { "$vhost" probe "$1" --json 2>&1 </dev/null >out; grep -q "\"virtio_id\":$2," out; }
+so "a disk is known as one" virtio_id_is unix:disk 2
+so "a disk that is read-only, too" virtio_id_is unix:ro 2
+so "what has no features is not known" virtio_id_is unix:a 0
 device=devices/0 queue=devices/0/queues/0
 so "stat --json tells of devices" json_has \
 	"ok,$device/name,$device/address,$device/connected,$device/connections,$device/faults,$device/regions,$queue/started,$queue/enabled,$queue/chains,$queue/completed,$queue/bytes_out,$queue/bytes_in,$queue/kicks,$queue/calls,$queue/rejected" \

@@ -8,11 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "said.h"
+
 static void complain_v(const char *format, va_list ap)
 {
-	fputs("vhost: ", stderr);
-	vfprintf(stderr, format, ap);
-	fputc('\n', stderr);
+	char text[512];
+
+	vsnprintf(text, sizeof(text), format, ap);
+	fprintf(stderr, "vhost: %s\n", text);
+	said_keep(text);
 }
 
 void complain(const char *format, ...)

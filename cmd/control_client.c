@@ -63,8 +63,9 @@ int control_connect(const char *address)
 	}
 	fd = control_socket(address + 5, false);
 	if (fd < 0)
-		complain("nobody answers at %s: %s (was it started with --control %s?)",
-			 address, strerror(-fd), address);
+		complain("nobody answers at %s: %s (%s)", address, strerror(-fd),
+			 fd == -EACCES ? "it is for the user who started the daemon"
+				       : "was the daemon started with --control?");
 	return fd;
 }
 

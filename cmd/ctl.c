@@ -55,6 +55,8 @@ const struct verb verb_ctl = {
 		"  stat                          the same\n\n"
 		"Of vhost serve:\n"
 		"  device list                   with all counters, as JSON\n"
-		"  device del NAME\n"
+		"  device add DEVICE ADDRESS [KEY=VALUE]...\n"
+		"  device del NAME               returns when its socket is closed\n"
+		"  device resize NAME            to the size that its file has now\n"
 		"  stat                          the same as device list\n",
 };

@@ -15,13 +15,20 @@ static pid_t listener; /* the thread whose errors are kept; 0: none */
 static char kept[MAX_TEXT];
 
 /* One call, so that lines of two threads never mix. */
-static void write_line(const char *level, const char *tag, const char *text)
+static void write_line(const char *level, const char *text)
 {
 	char line[MAX_TEXT + 32];
 
-	snprintf(line, sizeof(line), "vhost: %s: %s%s%s\n", level, tag, *tag ? ": " : "",
-		 text);
+	snprintf(line, sizeof(line), "vhost: %s: %s\n", level, text);
 	fputs(line, stderr); /* which has no buffer */
+}
+
+void said_keep(const char *text)
+{
+	const pid_t thread = vh_load_relaxed(&listener);
+
+	if (thread && thread == gettid() && !*kept)
+		snprintf(kept, sizeof(kept), "%s", text);
 }
 
 static void on_line(void *arg, enum vh_log_level level, const char *tag, const char *text)
@@ -32,12 +39,13 @@ static void on_line(void *arg, enum vh_log_level level, const char *tag, const c
 		[VH_LOG_INFO] = "info",
 		[VH_LOG_DEBUG] = "debug",
 	};
-	const pid_t thread = vh_load_relaxed(&listener);
+	char line[MAX_TEXT];
 
 	(void)arg;
-	write_line(names[level], tag, text);
-	if (level == VH_LOG_ERROR && thread && thread == gettid() && !*kept)
-		snprintf(kept, sizeof(kept), "%s%s%s", tag, *tag ? ": " : "", text);
+	snprintf(line, sizeof(line), "%s%s%s", tag, *tag ? ": " : "", text);
+	write_line(names[level], line);
+	if (level == VH_LOG_ERROR)
+		said_keep(line);
 }
 
 void said_start(enum vh_log_level level)

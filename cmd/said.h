@@ -13,6 +13,8 @@ void said_start(enum vh_log_level level);
 
 /* From here on, keep the first error that this thread has to tell.  Control thread. */
 void said_listen(void);
+/* The command's own errors are kept, too. */
+void said_keep(const char *text);
 /* "" if there was none, or nobody listens; valid until said_stop(). */
 const char *said_error(void);
 void said_stop(void);

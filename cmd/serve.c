@@ -11,6 +11,7 @@
 #include "dev/blk/blk.h"
 #include "dev/rng/rng.h"
 #include "run.h"
+#include "serve.h"
 
 /* A new device is a row here. */
 static const struct model {
@@ -64,8 +65,7 @@ static bool wants_capabilities(int argc, char **argv)
 	return false;
 }
 
-/* DEVICE ADDRESS [KEY=VALUE]...; splits the words of KEY=VALUE in place. */
-static int add_device(struct run *r, int argc, char **argv)
+int serve_add_device(struct run *r, int argc, char **argv)
 {
 	const struct model *m;
 	struct vh_param params[MAX_PARAMS];
@@ -102,7 +102,7 @@ static int add_devices(struct run *r, int argc, char **argv)
 	for (int i = 0; i <= argc && code == EXIT_OK; i++) {
 		if (i < argc && strcmp(argv[i], "--") != 0)
 			continue;
-		code = add_device(r, i - start, argv + start);
+		code = serve_add_device(r, i - start, argv + start);
 		start = i + 1;
 	}
 	return code;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a control socket of vhost serve understands: stat, device list|del. */
+/* What a control socket of vhost serve understands: stat, device add|del|list|resize. */
+#include <errno.h>
 #include <string.h>
 
 #include <vhost/device.h>
 #include <vhost/stats.h>
 
 #include "control.h"
+#include "serve.h"
 
 static void add_count(struct json_object *o, const char *key, uint64_t n)
 {
@@ -84,15 +86,60 @@ static void removed(void *arg)
 	control_succeed(arg, NULL);
 }
 
-static void remove_device(struct run *r, struct control_call *call, const char *name)
+static void remove_device(struct run *r, struct control_call *call, struct vh_device *d)
+{
+	vh_server_remove(r->server, d, removed, call);
+}
+
+/* To the size that the disk's file has now. */
+static void resize_device(struct run *r, struct control_call *call, struct vh_device *d)
+{
+	int err = vh_server_refresh(r->server, d);
+
+	if (err == -ENOTSUP)
+		control_fail(call, "%s has no size that could change", vh_device_tag(d));
+	else if (err < 0)
+		control_fail(call, "cannot resize %s: %s", vh_device_tag(d),
+			     strerror(-err));
+	else
+		control_succeed(call, NULL);
+}
+
+static void add_named(struct run *r, struct control_call *call, int argc, char **argv)
+{
+	if (serve_add_device(r, argc, argv) == EXIT_OK)
+		control_succeed(call, NULL);
+	else
+		control_fail(call, "cannot add %s", argc ? argv[0] : "nothing");
+}
+
+static const struct {
+	const char *word;
+	void (*run)(struct run *r, struct control_call *call, struct vh_device *d);
+} device_commands[] = {
+	{"del", remove_device},
+	{"resize", resize_device},
+};
+
+/* "device WORD NAME".  False: there is no such command. */
+static bool run_on_device(struct run *r, struct control_call *call, const char *word,
+			  const char *name)
 {
 	struct search s = {.name = name};
 
-	vh_server_each(r->server, look_at, &s);
-	if (s.found)
-		vh_server_remove(r->server, s.found, removed, call);
-	else
-		control_fail(call, "no device is called \"%s\"; see: device list", name);
+	for (size_t i = 0; i < sizeof(device_commands) / sizeof(device_commands[0]);
+	     i++) {
+		if (strcmp(device_commands[i].word, word) != 0)
+			continue;
+		vh_server_each(r->server, look_at, &s);
+		if (s.found)
+			device_commands[i].run(r, call, s.found);
+		else
+			control_fail(call, "no device is called \"%s\"; see: device list",
+				     name);
+		return true;
+	}
+	return false;
 }
 
 void control_serve_commands(void *arg, struct control_call *call, int argc, char **argv)
@@ -102,8 +149,10 @@ void control_serve_commands(void *arg, struct control_call *call, int argc, char
 
 	if (!strcmp(argv[0], "stat") || (is_device && !strcmp(argv[1], "list")))
 		list_devices(r, call);
-	else if (is_device && argc == 3 && !strcmp(argv[1], "del"))
-		remove_device(r, call, argv[2]);
-	else
-		control_fail(call, "there is: stat; device list; device del NAME");
+	else if (is_device && !strcmp(argv[1], "add"))
+		add_named(r, call, argc - 2, argv + 2);
+	else if (!is_device || argc != 3 || !run_on_device(r, call, argv[1], argv[2]))
+		control_fail(call,
+			     "there is: stat; device list; device del NAME; device "
+			     "resize NAME; device add DEVICE ADDRESS [KEY=VALUE]...");
 }

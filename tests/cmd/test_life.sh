@@ -99,14 +99,24 @@ stop
 
 # A disk that grows
 truncate -s 1M disk
-start serve blk unix:a file=disk -- rng unix:b
-wait_until test -S b
+start serve blk unix:a file=disk -- rng unix:b --control unix:ctl
+wait_until test -S ctl
 # Capacity in sectors is what config space begins with.
 capacity_is() { [ "$("$vhost" probe unix:a --json 2>out | grep -o '"config":"[0-9a-f]\{8\}')" = "\"config\":\"$1" ]; }
 so "a disk has the size of its file" wait_until capacity_is 00080000
 truncate -s 2M disk
 kill -HUP "$daemon"
 so "after SIGHUP it has the size that its file has now" wait_until capacity_is 00100000
+truncate -s 3M disk
+so "it can be told to look, too" ends 0 "" ctl unix:ctl device resize blk0
+so "and has that size" wait_until capacity_is 00180000
+so "what has no size is told so" ends 1 "rng1 has no size" ctl unix:ctl device resize rng1
+so "a device comes" ends 0 "" ctl unix:ctl device add blk unix:c memory=1M serial=third
+so "it is served" ends 0 "blk" probe unix:c
+so "one that is not there is named" ends 1 '"foo"' ctl unix:ctl device add foo unix:d
+so "so is an address that is missing" ends 1 "rng needs an ADDRESS" ctl unix:ctl device add rng
+so "so is a key" ends 1 "x=1" ctl unix:ctl device add rng unix:d x=1
+so "nothing is left of those" test ! -e d
 so "a device without a size has nothing to say against it" stop
 rm disk
 

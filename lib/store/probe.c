@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -66,16 +67,42 @@ static int open_path(struct probe *b)
 
 /* ---- One writer at a time ---- */
 
-/*
- * The lock belongs to the open file, so it goes when the last descriptor does, however
- * we end.  It covers all bytes, so it meets the locks of QEMU, which are on some.
- */
-static int lock(struct probe *b)
+#define LOCK_WAIT_MS 10000
+#define LOCK_LOOK_MS 5
+#define LOCK_SAY_MS  500
+
+/* 0, or the errno of the last try. */
+static int try_lock(const struct probe *b)
 {
 	struct flock l = {.l_type = b->readonly ? F_RDLCK : F_WRLCK,
 			  .l_whence = SEEK_SET};
 
-	if (b->p->no_lock || !fcntl(b->f->fd, F_OFD_SETLK, &l))
+	return fcntl(b->f->fd, F_OFD_SETLK, &l) ? errno : 0;
+}
+
+/*
+ * The lock belongs to the open file, and goes with the last user of that: which may be a
+ * request that a killed process left in the kernel.  It has to be waited for, or it would
+ * overwrite what we write.  So the lock is not only there to keep others out.
+ *
+ * It covers all bytes, so it meets the locks of QEMU, which are on some.
+ */
+static int lock(struct probe *b)
+{
+	const struct timespec look = {.tv_nsec = LOCK_LOOK_MS * 1000000};
+
+	if (b->p->no_lock)
+		return 0;
+	errno = try_lock(b);
+	for (unsigned ms = 0; errno == EAGAIN && ms < LOCK_WAIT_MS; ms += LOCK_LOOK_MS) {
+		if (ms == LOCK_SAY_MS)
+			vh_log(b, VH_LOG_INFO,
+			       "%s: waiting up to %u s for the last one who used it",
+			       b->f->path, LOCK_WAIT_MS / 1000);
+		nanosleep(&look, NULL);
+		errno = try_lock(b);
+	}
+	if (!errno)
 		return 0;
 	if (errno != EAGAIN && errno != EACCES) {
 		vh_log(b, VH_LOG_WARN,

@@ -62,6 +62,9 @@ void vh_session_step(struct vh_session *s, const struct vh_backend_event *ev)
 
 	vh_backend_step(&s->machine, ev, &fx);
 	vh_session_apply(s, &fx);
+	/* Not only a request makes the machine busy: a ring that broke does, too. */
+	if (s->state == VH_SESSION_UP && s->machine.phase != VH_PHASE_IDLE)
+		vh_connector_hold(s->conn, true);
 }
 
 /* ---- A front-end comes and goes ---- */

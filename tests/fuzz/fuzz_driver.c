@@ -304,7 +304,7 @@ static void begin(struct state *s, struct fuzz_input *in)
 
 	memset(s, 0, sizeof(*s));
 	s->num = 1u << fuzz_u8(in) % 7;
-	features = (uint64_t)fuzz_u8(in) << VIRTIO_RING_F_INDIRECT_DESC;
+	features = (uint64_t)(fuzz_u8(in) & 3) << VIRTIO_RING_F_INDIRECT_DESC;
 	s->mem_len = vh_driver_ring_bytes(s->num, features);
 	FUZZ_CHECK(s->mem = aligned_alloc(64, s->mem_len));
 	FUZZ_CHECK(s->payload = malloc(PAYLOAD));

@@ -366,7 +366,7 @@ static void begin(struct state *s, struct fuzz_input *in)
 
 	memset(s, 0, sizeof(*s));
 	guest_make(&s->guest, 1u << fuzz_u8(in) % 9);
-	s->features = (uint64_t)fuzz_u8(in) << VIRTIO_RING_F_INDIRECT_DESC;
+	s->features = (uint64_t)(fuzz_u8(in) & 3) << VIRTIO_RING_F_INDIRECT_DESC;
 	base = fuzz_u16(in);
 	memcpy(s->guest.layout.avail + 2, &base, 2);
 	memcpy(s->guest.layout.used + 2, &base, 2);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/virtio_ids.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -341,4 +342,63 @@ static void release_on_reactor(void *arg)
 void raw_release(struct raw *r)
 {
 	assert_int_equal(vh_reactor_post(r->reactor[1], release_on_reactor, r), 0);
+}
+
+/* ---- What tests begin and end with ---- */
+
+bool raw_is_answered(struct raw *r)
+{
+	struct pollfd p = {.fd = r->fd, .events = POLLIN};
+
+	return poll(&p, 1, 20) == 1;
+}
+
+uint32_t raw_size_of(uint32_t id)
+{
+	switch (id) {
+	case VH_MSG_SET_MEM_TABLE:
+		return 8 + 2 * sizeof(struct vh_wire_region);
+	case VH_MSG_SET_LOG_BASE:
+		return sizeof(struct vh_wire_log);
+	case VH_MSG_SET_VRING_ADDR:
+		return sizeof(struct vh_wire_addr);
+	case VH_MSG_IOTLB_MSG:
+		return sizeof(struct vh_wire_iotlb);
+	case VH_MSG_ADD_MEM_REG:
+	case VH_MSG_REM_MEM_REG:
+		return sizeof(struct vh_wire_mem_reg);
+	case VH_MSG_GET_INFLIGHT_FD:
+	case VH_MSG_SET_INFLIGHT_FD:
+		return sizeof(struct vh_wire_inflight);
+	}
+	return vh_rule_of(VH_CHANNEL_MAIN, id) &&
+			       vh_rule_of(VH_CHANNEL_MAIN, id)->payload == VH_PAYLOAD_NONE
+		       ? 0
+		       : 8;
+}
+
+void raw_use_a_chain(struct raw *r)
+{
+	const uint16_t used = raw_used_index(r);
+
+	raw_desc(r, 0, RAW_BUFFERS, 64, VRING_DESC_F_WRITE, 0);
+	raw_offer(r, 0);
+	raw_wait_held(r, 1);
+	raw_release(r);
+	raw_wait_used(r, (uint16_t)(used + 1));
+}
+
+void raw_wait_for_release(struct raw *r)
+{
+	uint64_t features;
+
+	assert_int_equal(raw_ask(r, VH_MSG_GET_FEATURES, NULL, 0, NULL, 0, &features), 0);
+}
+
+void raw_expect_service(struct raw *r)
+{
+	raw_run(r, 16, 0);
+	raw_use_a_chain(r);
+	assert_int_equal(raw_stop_ring(r), 1);
+	raw_hang_up(r);
 }

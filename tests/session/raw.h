@@ -86,4 +86,17 @@ void raw_wait_used(const struct raw *r, uint16_t index);
 /* Let the device complete all it holds. */
 void raw_release(struct raw *r);
 
+/* ---- What tests begin and end with ---- */
+
+/* An answer is there, or will not come for a while. */
+bool raw_is_answered(struct raw *r);
+/* The size of a valid payload, or of one that is as good as any. */
+uint32_t raw_size_of(uint32_t id);
+/* One chain through ring 0, which holds none. */
+void raw_use_a_chain(struct raw *r);
+/* What the last request left is let go after its answer: wait for that. */
+void raw_wait_for_release(struct raw *r);
+/* Somebody new comes, and all is as it should be. */
+void raw_expect_service(struct raw *r);
+
 #endif

@@ -143,5 +143,14 @@ const struct verb verb_serve = {
 		"  ADDRESS  unix:PATH[,server=on|off][,mode=OCTAL][,group=NAME], or "
 		"fd:N\n"
 		"  --print-capabilities        say what the device can do, as "
-		"JSON\n\n" RUN_HELP,
+		"JSON\n\n"
+		"Keys of blk, of which one of the first four is needed; man vhost-serve "
+		"has "
+		"more:\n"
+		"  file=PATH    a file or a block device\n"
+		"  memory=SIZE  memory of this process, like 64M\n"
+		"  null=SIZE    reads are zeroes\n"
+		"  nbd=URI      on an NBD server\n"
+		"  readonly=on|off, serial=TEXT, num-queues=N, "
+		"block-size=512|4096\n\n" RUN_HELP,
 };

@@ -29,7 +29,7 @@ _vhost_offer_files()
 _vhost_values() { sed -n "s/^  $2 \([a-z]*|[a-z|]*\).*/\1/p" <<<"$1" | tr '|' ' '; }
 _vhost_options() { grep -oE -e '^  --?[a-z][a-z-]*' <<<"$1" | tr '\n' ' '; }
 _vhost_devices() { sed -n 's/^  DEVICE  *//p' <<<"$1" | tr ',' ' '; }
-_vhost_keys() { grep -oE -e '^  [a-z-]+=' <<<"$1" | sort -u | tr '\n' ' '; }
+_vhost_keys() { sed -n '/^  [a-z-]*=/p' <<<"$1" | grep -oE -e '(^| )[a-z-]+=' | sort -u | tr '\n' ' '; }
 # N WORDS HELP: the Nth words of the commands in it that begin with WORDS.
 _vhost_commands() { sed -n 's/^  \([a-z].*\)/\1/p' <<<"$3" | awk -v n="$1" -v words="$2" '
 	index($0, words) == 1 && $n ~ /^[a-z]+$/ && $n !~ /^(the|with)$/ {print $n}' | sort -u; }
@@ -77,7 +77,8 @@ _vhost_word()
 	ctl,*,1 | stat,*,1) values=unix: ;;
 	ctl,*) values=$(_vhost_commands "$((nth - 1))" "$before" "$help") ;;
 	bench,*) values="unix: fd: $(_vhost_keys "$help")" ;;
-	serve,* | probe,*) values=${values:-unix: fd:} ;;
+	serve,*) values=${values:-unix: fd: $(_vhost_keys "$help")} ;;
+	probe,*) values=${values:-unix: fd:} ;;
 	esac
 	_vhost_offer "$skip" "$cur" "$values"
 }

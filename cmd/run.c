@@ -44,6 +44,11 @@ static int make_data_reactors(struct run *r)
 	return err;
 }
 
+void run_use_set(struct run *r, const struct core_set *set)
+{
+	vh_server_spread(r->server, 1 + set->first, set->n);
+}
+
 /* ---- Signals: from the server's first moment to its last ---- */
 
 static struct vh_server *signalled;

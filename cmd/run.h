@@ -23,10 +23,15 @@
 	"  --control unix:PATH         where vhost stat and vhost ctl find it\n"
 #define MAX_CORES 256
 
+/* Some of the data reactors. */
+struct core_set {
+	unsigned first, n; /* of run.core */
+};
+
 struct run {
 	const struct verb *verb;
-	unsigned n_cores; /* data reactors; 0: one, on any core */
-	int core[MAX_CORES];
+	unsigned n_cores;    /* data reactors; 0: one, on any core            */
+	int core[MAX_CORES]; /* the CPU of each; -1: any                      */
 	enum vh_poll_mode poll;
 	const char *control; /* address; NULL: none                */
 	/* After run_start(). */
@@ -47,6 +52,15 @@ int run_option(struct run *r, int argc, char **argv, int *i);
  * left; -1: one is wrong (it was said which).
  */
 int run_take_options(struct run *r, int argc, char **argv);
+
+/*
+ * Before run_start(): more data reactors, on the CPUs of @list ("0:2-3") or, NULL, one on
+ * any.  False: it is no such list, or there are too many.
+ */
+bool run_add_set(struct run *r, const char *list, struct core_set *set);
+
+/* Have devices that are added from now on use only @set, which is not empty. */
+void run_use_set(struct run *r, const struct core_set *set);
 
 /*
  * Reactors and server, which from here on SIGTERM and SIGINT stop, be it before it

@@ -6,10 +6,11 @@
 
 #include "run.h"
 
-/* A CPU that is named twice counts once, as for taskset. */
-static bool add_core(struct run *r, int core)
+/* Behind @first CPUs of other sets.  One that is named twice counts once, as for taskset.
+ */
+static bool add_core(struct run *r, unsigned first, int core)
 {
-	for (unsigned i = 0; i < r->n_cores; i++)
+	for (unsigned i = first; i < r->n_cores; i++)
 		if (r->core[i] == core)
 			return true;
 	if (r->n_cores == MAX_CORES)
@@ -18,35 +19,41 @@ static bool add_core(struct run *r, int core)
 	return true;
 }
 
-static bool add_cores(struct run *r, uint64_t first, uint64_t last)
-{
-	bool fine = first <= last;
-
-	for (uint64_t c = first; c <= last && fine; c++)
-		fine = add_core(r, (int)c);
-	return fine;
-}
-
-/* "0,2-3", as in taskset. */
+/* "0,2-3", as in taskset; or with colons. */
 static bool parse_cores(struct run *r, const char *text)
 {
 	const uint64_t limit = (uint64_t)sysconf(_SC_NPROCESSORS_CONF) - 1;
+	const unsigned set = r->n_cores;
 	char *copy = strdup(text), *rest = copy, *word;
 	bool fine = copy != NULL;
 
-	r->n_cores = 0;
-	while (fine && (word = strsep(&rest, ","))) {
+	while (fine && (word = strsep(&rest, ",:"))) {
 		char *dash = strchr(word, '-');
 		uint64_t first, last;
 
 		if (dash)
 			*dash = '\0';
 		fine = parse_number(word, 0, limit, &first) &&
-		       parse_number(dash ? dash + 1 : word, 0, limit, &last) &&
-		       add_cores(r, first, last);
+		       parse_number(dash ? dash + 1 : word, first, limit, &last);
+		for (uint64_t c = first; fine && c <= last; c++)
+			fine = add_core(r, set, (int)c);
 	}
 	free(copy);
 	return fine;
+}
+
+bool run_add_set(struct run *r, const char *list, struct core_set *set)
+{
+	set->first = r->n_cores;
+	if (list && !parse_cores(r, list))
+		return false;
+	if (!list) {
+		if (r->n_cores == MAX_CORES)
+			return false;
+		r->core[r->n_cores++] = -1;
+	}
+	set->n = r->n_cores - set->first;
+	return true;
 }
 
 static bool parse_poll(struct run *r, const char *text)
@@ -77,6 +84,7 @@ int run_option(struct run *r, int argc, char **argv, int *i)
 	const char *value;
 
 	if (option_with_value(argc, argv, i, "--cores", &value)) {
+		r->n_cores = 0;
 		if (!value || !parse_cores(r, value))
 			return wrong(r, "--cores takes CPUs of this machine, like 0,2-3",
 				     value);

@@ -5,6 +5,24 @@
 
 #include "run.h"
 
+#define SERVE_MAX_DEVICES 256
+
+/* The words of a device on the command line, which stand between "--"s, and its threads.
+ */
+struct serve_entry {
+	int argc;
+	char **argv;
+	struct core_set set;
+};
+
+/* Before run_start().  An exit code (said). */
+int serve_read_entries(struct run *r, int argc, char **argv,
+		       struct serve_entry e[SERVE_MAX_DEVICES], unsigned *n);
+int serve_add_entries(struct run *r, struct serve_entry *e, unsigned n);
+
+/* "DEVICE --print-capabilities": an exit code. */
+int serve_print_capabilities(int argc, char **argv);
+
 /*
  * Serve what the words DEVICE ADDRESS [KEY=VALUE]... say; takes those of KEY=VALUE apart
  * in place.  An exit code (said).

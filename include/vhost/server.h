@@ -43,6 +43,14 @@ int vh_server_add(struct vh_server *s, const struct vh_device_ops *ops, void *ct
 		  struct vh_device **device);
 
 /*
+ * Devices added from now on have their queues on the @n reactors from number @first on,
+ * round robin, so that what happens on others does not disturb them; the first of all is
+ * number 0.  Without it they are on all but that one.  -EINVAL: there are not so many.
+ * Control thread, or before vh_server_run().
+ */
+int vh_server_spread(struct vh_server *s, unsigned first, unsigned n);
+
+/*
  * Stop serving @device: close its connection, drain its queues, then call
  * .close and free it; @done(@arg) runs last, on the control thread.  Control
  * thread only.  @done may be NULL.

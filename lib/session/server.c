@@ -24,6 +24,8 @@ struct vh_server {
 	struct vh_reactor **reactor; /* [0] is control */
 	pthread_t *thread;	     /* [i] runs reactor[i]; [0] is not used */
 	unsigned n;
+	unsigned first,
+		spread; /* reactors of the next devices' queues: how many from where */
 	unsigned n_devices; /* ever made: their numbers */
 	struct vh_list devices;
 	struct vh_event stop; /* an eventfd */
@@ -37,7 +39,16 @@ struct vh_reactor *vh_server_control(const struct vh_server *s)
 
 struct vh_reactor *vh_server_home(const struct vh_server *s, unsigned i)
 {
-	return s->n == 1 ? s->reactor[0] : s->reactor[1 + i % (s->n - 1)];
+	return s->reactor[s->first + i % s->spread];
+}
+
+int vh_server_spread(struct vh_server *s, unsigned first, unsigned n)
+{
+	if (!n || n > s->n || first > s->n - n)
+		return -EINVAL;
+	s->first = first;
+	s->spread = n;
+	return 0;
 }
 
 /* ---- Devices ---- */
@@ -222,6 +233,8 @@ int vh_server_create(struct vh_reactor *const *reactors, unsigned n,
 		return err;
 	s->tag = "server";
 	s->n = n;
+	s->first = n > 1;
+	s->spread = n > 1 ? n - 1 : 1;
 	s->stop = (struct vh_event){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 				    .fn = on_stop};
 	vh_list_init(&s->devices);

@@ -68,6 +68,9 @@ static void uring_channel_close(struct vh_store_channel *ch)
 	struct vh_uring *u = uring_of(ch);
 
 	vh_poller_remove(ch->reactor, &u->poller);
+	/* A ring dies when the kernel finds the time; the file is let go of now. */
+	if (u->has_file)
+		io_uring_unregister_files(&u->ring);
 	io_uring_queue_exit(&u->ring);
 	free(u);
 }

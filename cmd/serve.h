@@ -15,9 +15,9 @@ struct serve_entry {
 	struct core_set set;
 };
 
-/* Before run_start().  An exit code (said). */
-int serve_read_entries(struct run *r, int argc, char **argv,
-		       struct serve_entry e[SERVE_MAX_DEVICES], unsigned *n);
+/* Before run_start(), into @e, with room for SERVE_MAX_DEVICES.  An exit code (said). */
+int serve_read_entries(struct run *r, int argc, char **argv, struct serve_entry *e,
+		       unsigned *n);
 int serve_add_entries(struct run *r, struct serve_entry *e, unsigned n);
 
 /* "DEVICE --print-capabilities": an exit code. */

@@ -366,11 +366,8 @@ void vh_session_release_all(struct vh_session *s)
 
 /* ---- All of it, in the order of struct vh_effects ---- */
 
-/* Until they have settled no request is read: also after a fault, which is none. */
 static bool hand_over_all(struct vh_session *s, const struct vh_effects *fx)
 {
-	if (!vh_queue_set_is_empty(&fx->views) && s->state == VH_SESSION_UP)
-		vh_connector_hold(s->conn, true);
 	vh_queue_set_for_each (q, &fx->views)
 		if (hand_over(s, q, fx->settle) < 0)
 			return false;

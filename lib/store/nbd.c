@@ -54,8 +54,7 @@ static void nbd_store_close(struct vh_store *store)
 
 	vh_nbd_dialer_fini(&s->dialer);
 	vh_nbd_share_free(s->share);
-	if (s->first.nbd)
-		nbd_close(s->first.nbd);
+	vh_nbd_close(s->first.nbd);
 	free(s->uri);
 	free(s);
 }

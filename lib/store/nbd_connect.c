@@ -192,6 +192,15 @@ int vh_nbd_connect(const char *uri, int stop_fd, int timeout_ms,
 	return err;
 }
 
+void vh_nbd_close(struct nbd_handle *nbd)
+{
+	if (!nbd)
+		return;
+	if (nbd_aio_is_ready(nbd) == 1)
+		(void)nbd_aio_disconnect(nbd, 0);
+	nbd_close(nbd);
+}
+
 /* ---- By a thread ---- */
 
 int vh_nbd_dialer_init(struct vh_nbd_dialer *d, const char *uri)
@@ -229,8 +238,7 @@ uint64_t vh_nbd_dialer_size(struct vh_nbd_dialer *d)
 
 static void call_free(struct vh_nbd_call *call)
 {
-	if (call->result.nbd)
-		nbd_close(call->result.nbd);
+	vh_nbd_close(call->result.nbd);
 	free(call);
 }
 

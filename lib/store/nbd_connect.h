@@ -39,6 +39,10 @@ struct vh_nbd_connection {
 int vh_nbd_connect(const char *uri, int stop_fd, int timeout_ms,
 		   struct vh_nbd_connection *c);
 
+/* Tells the server, if that takes no waiting, so that it does not take it for an
+ * accident. NULL is fine.  */
+void vh_nbd_close(struct nbd_handle *nbd);
+
 /* Tell @nbd what poll or epoll said of its fd.  False: the connection has failed. */
 bool vh_nbd_notify(struct nbd_handle *nbd, uint32_t events);
 

@@ -77,7 +77,6 @@ static void command_end(struct vh_nbd_link *l, struct vh_nbd_command *c)
 	struct vh_store_io *io = c->io;
 	const int err = c->err;
 
-	vh_list_remove(&c->link);
 	if (!err)
 		vh_nbd_command_deliver(c);
 	free(c);
@@ -120,10 +119,9 @@ static void link_unlisten(struct vh_nbd_link *l)
 
 static void free_commands(struct vh_list *commands)
 {
-	vh_list_for_each (c, commands) {
-		vh_list_remove(c);
-		free(vh_container_of(c, struct vh_nbd_command, link));
-	}
+	while (!vh_list_is_empty(commands))
+		free(vh_container_of(vh_list_take(commands), struct vh_nbd_command,
+				     link));
 }
 
 static void tell_cause(struct vh_nbd_link *l, const char *what, const char *cause)
@@ -173,8 +171,8 @@ static void link_settle(struct vh_nbd_link *l, const char *cause)
 		return;
 	l->settling = true;
 	while (!vh_list_is_empty(&l->answered))
-		command_end(l, vh_container_of(l->answered.next, struct vh_nbd_command,
-					       link));
+		command_end(l, vh_container_of(vh_list_take(&l->answered),
+					       struct vh_nbd_command, link));
 	l->settling = false;
 	if (l->broken || vh_nbd_is_gone(l->now.nbd))
 		link_lost(l, cause ? cause : "the server closed it");
@@ -253,17 +251,11 @@ static void link_begin_waiting(struct vh_nbd_link *l)
 
 	/* What is submitted meanwhile is none of this batch. */
 	vh_list_init(&batch);
-	vh_list_for_each (io, &l->waiting) {
-		vh_list_remove(io);
-		vh_list_append(&batch, io);
-	}
-	while (!vh_list_is_empty(&batch)) {
-		struct vh_store_io *io =
-			vh_container_of(batch.next, struct vh_store_io, link);
-
-		vh_list_remove(&io->link);
-		request_begin(l, io);
-	}
+	while (!vh_list_is_empty(&l->waiting))
+		vh_list_append(&batch, vh_list_take(&l->waiting));
+	while (!vh_list_is_empty(&batch))
+		request_begin(l, vh_container_of(vh_list_take(&batch), struct vh_store_io,
+						 link));
 }
 
 /* There is a connection: watch it, and send what waits. */
@@ -339,8 +331,7 @@ void vh_nbd_link_init(struct vh_nbd_link *l, const char *tag, struct vh_nbd_dial
 
 void vh_nbd_link_fini(struct vh_nbd_link *l)
 {
-	if (l->now.nbd)
-		nbd_close(l->now.nbd);
+	vh_nbd_close(l->now.nbd);
 	l->now.nbd = NULL;
 }
 

@@ -57,7 +57,7 @@ static int file_open(const struct vh_store_params *p, const char *rest, const ch
 		return -ENOMEM;
 	f->fd = -1;
 	f->path = strdup(rest);
-	f->register_memory = !p->no_register;
+	f->register_memory = p->register_;
 	err = f->path ? vh_file_probe(f, p, tag) : -ENOMEM;
 	if (!err)
 		err = choose_engine(f, p, tag);

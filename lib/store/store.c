@@ -111,7 +111,7 @@ int vh_store_param(struct vh_store_params *p, const char *tag, const char *key,
 	if (!strcmp(key, "direct"))
 		return parse_off_switch(tag, key, value, &p->no_direct);
 	if (!strcmp(key, "register"))
-		return parse_off_switch(tag, key, value, &p->no_register);
+		return parse_switch(tag, key, value, &p->register_);
 	if (!strcmp(key, "lock"))
 		return parse_off_switch(tag, key, value, &p->no_lock);
 	if (!strcmp(key, "aio"))

@@ -104,7 +104,7 @@ struct vh_store_params {
 	bool readonly;
 	uint32_t block_size; /* asked for; 0: what suits the store            */
 	bool no_direct;	     /* file: through the page cache                  */
-	bool no_register;    /* file: do not pin the guest's memory           */
+	bool register_;	     /* file: pin the guest's memory; see uring_memory.c */
 	bool no_lock;	     /* file: others may write to it, too             */
 	enum vh_store_aio aio;
 	const char *delay, *error, *limit, *volatile_; /* wrappers; NULL: none    */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The guest's memory as registered buffers of a ring: its pages are pinned once instead
- * of for each request.  On the reactor's thread; registering blocks it while the kernel
- * brings in the pages, which happens when the guest's memory changes.
+ * register=on: the guest's memory as registered buffers of a ring: its pages are pinned
+ * once instead of for each request.  On the reactor's thread, which waits while the
+ * kernel brings in the pages; that happens when the guest's memory changes.
  *
- * Each time all is registered anew: other memory may be mapped where some was before, and
- * a buffer goes on meaning the pages that were there when it was registered.  For the
- * same reason memory that the guest gives away and takes back behind our back (a balloon,
- * free page reporting) must not be registered: hence register=off.
+ * It has to be asked for.  A registered buffer goes on meaning the pages that were there
+ * when it was registered, and makes all of them resident:
+ *   - memory that the guest gives away and gets back (a balloon, free page reporting) has
+ *     other pages then, so reads would end in the old ones, and nobody would notice;
+ *   - memory that the guest never used is taken from the host all the same.
+ * For the first reason all is registered anew each time, also what seems to be the same.
  */
 #include <errno.h>
 

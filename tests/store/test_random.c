@@ -363,7 +363,7 @@ static void a_file_with_io_uring_is_like_the_model(void **state)
 {
 	FILE_LIKE_THE_MODEL(ON_DISK, 1, "aio=uring");
 	FILE_LIKE_THE_MODEL(ON_DISK, 1, "aio=uring", "block-size=4096");
-	FILE_LIKE_THE_MODEL(ON_DISK, 1, "aio=uring", "register=off");
+	FILE_LIKE_THE_MODEL(ON_DISK, 1, "aio=uring", "register=on");
 	FILE_LIKE_THE_MODEL(ON_DISK, 1, "aio=uring", "direct=off");
 	FILE_LIKE_THE_MODEL(IN_MEMORY, N_WRAPPINGS, "aio=uring");
 }

@@ -151,7 +151,7 @@ static int work_unregistered(const struct image *i)
 	struct rig rig;
 
 	rig.r = reactor_new(VH_POLL_SLEEP);
-	CHECK(!STORE_OPEN(&rig.s, i->word, "aio=uring"));
+	CHECK(!STORE_OPEN(&rig.s, i->word, "aio=uring", "register=on"));
 	if (become_nobody())
 		return SKIPPED;
 	if (vh_store_channel_open(rig.s, rig.r, &rig.ch))

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/uio.h>
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
@@ -75,6 +76,22 @@ struct vh_client *pair_client(const char *address, uint64_t features)
 	assert_int_equal(vh_client_create(&params, &c), 0);
 	assert_int_equal(vh_client_connect(c), 0);
 	return c;
+}
+
+void pair_use(struct vh_client *c, unsigned index, unsigned n)
+{
+	struct vh_client_queue *q = vh_client_queue(c, index);
+	uint8_t *b = vh_client_alloc(c, 1, 64);
+	const struct iovec iov = {.iov_base = b, .iov_len = 1};
+	uint32_t len;
+
+	assert_non_null(b);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(vh_client_add(q, &iov, 0, 1, b), 0);
+		vh_client_kick(q);
+		while (!vh_client_get(q, &len))
+			assert_int_equal(vh_client_wait(q, 60000), 1);
+	}
 }
 
 /* ---- The keeper ---- */

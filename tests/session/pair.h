@@ -36,6 +36,9 @@ void pair_wait(struct pair *p);
 /* A client with 1 MiB of memory; 0 features: VERSION_1 alone. */
 struct vh_client *pair_client(const char *address, uint64_t features);
 
+/* @n chains through queue @index of the keeper that @c drives, one after the other. */
+void pair_use(struct vh_client *c, unsigned index, unsigned n);
+
 /* ---- The keeper: completes chains, writing nothing, when it is not keeping ---- */
 
 struct keeper {

@@ -94,7 +94,11 @@ int vh_client_reset(struct vh_client *c);
 int vh_client_send_rarp(struct vh_client *c, const uint8_t mac[6]);
 int vh_client_set_mtu(struct vh_client *c, uint16_t mtu);
 
-/* Readable when the back-end hung up or sent a message; then call the second. */
+/*
+ * Readable when the back-end hung up or sent a message; then call the second.  What
+ * comes while a call waits for an answer is taken by that call: so call it after
+ * those, too.
+ */
 int vh_client_fd(const struct vh_client *c);
 /* 0; -EPIPE when the back-end is gone.  Sets *@config_changed if it said so. */
 int vh_client_handle(struct vh_client *c, bool *config_changed);

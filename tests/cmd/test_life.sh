@@ -155,3 +155,20 @@ truncate -s 1M disk,1
 so "a program's options are keys of its device" wait_until quiet "$vhost" -q probe unix:blk
 so "a disk is read-only, as was said" grep -qw RO out
 stop
+
+# A socket that was handed over
+serve_once()
+{
+	timeout 20 python3 - "$@" >out 2>&1 <<'END'
+import socket, subprocess, sys
+ours, theirs = socket.socketpair()
+args = [a.replace("FD", str(theirs.fileno())) for a in sys.argv[1:]]
+p = subprocess.Popen(args, pass_fds=[theirs.fileno()])
+theirs.close()
+ours.close()
+sys.exit(p.wait())
+END
+}
+so "a daemon ends with the peer of its only socket" serve_once "$vhost" -v serve rng fd:FD
+so "and says why" grep -q "no front-end can come any more" out
+so "a switch ends with the peer of its only socket" serve_once "$vhost" -v switch --port p=fd:FD

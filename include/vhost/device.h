@@ -62,8 +62,8 @@ struct vh_device_ops {
 				 pairs; 0 means 1                                   */
 
 	/*
-	 * Bytes of zeroes that vh_device_priv() points to from .config until after .close,
-	 * freed by the library.  0: there are none, and .open may set a pointer.
+	 * Bytes of zeroes that vh_device_priv() points to from .config until after
+	 * .close, freed by the library.  0: there are none, and .open may set a pointer.
 	 */
 	size_t priv_size;
 
@@ -79,7 +79,7 @@ struct vh_device_ops {
 	 * .close is not called.
 	 */
 	int (*config)(struct vh_device *d, const char *key,
-		      const char *value);	/* no keys */
+		      const char *value); /* no keys */
 	/* How many virtqueues this one has, up to .queues: asked once, after .config. */
 	uint16_t (*n_queues)(struct vh_device *d);
 	int (*open)(struct vh_device *d);	/* nothing to set up     */
@@ -189,8 +189,8 @@ int vh_chain_write(struct vh_chain *c, const void *buf, size_t len);
 
 /*
  * Set the last @len writable bytes aside, for a status behind data of any length: they
- * no longer count as writable, and vh_chain_write_tail() writes all of them, whatever else
- * was written.  0, or -ENOSPC when fewer are left.
+ * no longer count as writable, and vh_chain_write_tail() writes all of them, whatever
+ * else was written.  0, or -ENOSPC when fewer are left.
  */
 int vh_chain_set_tail(struct vh_chain *c, size_t len);
 void vh_chain_write_tail(struct vh_chain *c, const void *buf);

@@ -134,8 +134,8 @@ struct vh_wire_inflight {
 };
 
 /*
- * Bytes of the inflight region of one split ring: a header of 16, 16 for each entry, up to
- * whole 64s.  Regions stand back to back; the text leaves the distance open, this is
+ * Bytes of the inflight region of one split ring: a header of 16, 16 for each entry, up
+ * to whole 64s.  Regions stand back to back; the text leaves the distance open, this is
  * what other back-ends use.
  */
 static inline uint64_t vh_inflight_stride(uint32_t queue_size)

@@ -52,7 +52,7 @@ guest			xz-utils		unpacks kernels and modules
 guest			zstd			unpacks kernels and modules
 guest			iperf3			makes traffic
 guest			ethtool			shows offloads and counters in guests
-guest			iproute2		network namespaces and TAP
+guest,test		iproute2		network namespaces and TAP
 interop			qemu-system-common	qemu-storage-daemon, a vhost-user-blk back-end
 interop,bench		dpdk-dev		testpmd, a back-end and a front-end of vhost-user-net
 interop,bench		libdpdk-dev		DPDK's C interface, for our traffic generator

@@ -34,7 +34,7 @@ static struct json_object *json_of_row(const struct traffic_row *r)
 	return o;
 }
 
-static int measure_all(struct nic *nic, const struct traffic_config *c, bool json)
+static int measure_all(struct traffic *t, const struct traffic_config *c, bool json)
 {
 	struct json_object *rows = json_object_new_array(), *o = json_object_new_object();
 	uint64_t received = 0, wrong = 0;
@@ -46,7 +46,7 @@ static int measure_all(struct nic *nic, const struct traffic_config *c, bool jso
 	for (unsigned i = 0; i < c->n_sizes && !err; i++) {
 		struct traffic_row r = {0};
 
-		err = traffic_measure(nic, c->size[i], c, &r);
+		err = traffic_measure(t, c->size[i], c, &r);
 		received += r.received;
 		wrong += r.damaged + r.reordered;
 		json_object_array_add(rows, json_of_row(&r));
@@ -72,7 +72,7 @@ int bench_net(const struct bench_args *a)
 				   .seconds = 1,
 				   .ring = 256,
 				   .mergeable = true};
-	struct nic nic[2] = {0};
+	struct traffic t;
 	int err, code = EXIT_OK;
 
 	if (a->n_addresses != 2)
@@ -82,8 +82,8 @@ int bench_net(const struct bench_args *a)
 		code = bench_net_key(&c, a->key[i], a->value[i]);
 	if (code != EXIT_OK)
 		return code;
-	err = traffic_open(nic, a->address, &c);
-	code = err ? exit_code_of(err) : measure_all(nic, &c, a->json);
-	traffic_close(nic);
+	err = traffic_open(&t, a->address, &c);
+	code = err ? exit_code_of(err) : measure_all(&t, &c, a->json);
+	traffic_close(&t);
 	return code;
 }

@@ -17,16 +17,11 @@
 /* What a frame carries behind its Ethernet header. */
 struct mark {
 	uint32_t len;
-	uint32_t from;
+	uint32_t from; /* or INTRODUCTION */
 	uint64_t seq;
 };
 
-/* One direction: from nic[from] to nic[!from]. */
-struct flow {
-	unsigned from;
-	uint64_t seq, sent, expected;
-	uint64_t received, damaged, reordered;
-};
+#define INTRODUCTION 0x1000u /* a broadcast, which is not counted */
 
 static uint64_t now_ns(void)
 {
@@ -54,11 +49,13 @@ static void make_frame(uint8_t *frame, unsigned from, unsigned len)
 }
 
 /* The last byte stands for the rest: a full check would measure the checker. */
-static void check_frame(struct flow *f, const uint8_t *frame, uint32_t len)
+static void check_frame(struct traffic_flow *f, const uint8_t *frame, uint32_t len)
 {
 	struct mark m;
 
 	memcpy(&m, frame + ETH_HLEN, sizeof(m));
+	if (m.from == INTRODUCTION)
+		return;
 	if (len < ETH_HLEN + sizeof(m) || m.len != len || m.from != f->from ||
 	    (len > ETH_HLEN + sizeof(m) &&
 	     frame[len - 1] != (uint8_t)((len - 1) * 131 + m.from))) {
@@ -73,17 +70,18 @@ static void check_frame(struct flow *f, const uint8_t *frame, uint32_t len)
 
 /* ---- Moving them ---- */
 
-static void send_burst(struct nic *n, struct flow *f, unsigned size)
+static void send_burst(struct nic *n, struct traffic_flow *f, unsigned size)
 {
 	unsigned sent = 0;
 	uint8_t *buffer;
 
 	for (; sent < BURST && (buffer = nic_tx_buffer(n)); sent++) {
 		uint8_t *frame = buffer + n->hdr_len;
-		uint32_t made;
+		struct mark made;
 
+		/* Buffers keep their frame; only its number changes. */
 		memcpy(&made, frame + ETH_HLEN, sizeof(made));
-		if (made != size) /* buffers keep their frame; only its number changes */
+		if (made.len != size || made.from == INTRODUCTION)
 			make_frame(frame, f->from, size);
 		f->seq++;
 		memcpy(frame + ETH_HLEN + offsetof(struct mark, seq), &f->seq,
@@ -95,28 +93,28 @@ static void send_burst(struct nic *n, struct flow *f, unsigned size)
 		nic_kick(n);
 }
 
-static void receive_burst(struct nic *n, struct flow *f)
+static void receive_burst(struct nic *n, struct traffic_flow *f)
 {
 	unsigned got = 0;
 	uint8_t *buffer;
 	uint32_t len;
 
 	for (; got < BURST && (buffer = nic_rx(n, &len)); got++) {
-		check_frame(f, buffer + n->hdr_len, len - n->hdr_len);
+		len = len < n->hdr_len ? 0 : len - n->hdr_len;
+		check_frame(f, buffer + n->hdr_len, len);
 		nic_rx_done(n, buffer);
 	}
 	if (got)
 		nic_rx_kick(n);
 }
 
-static void turn(struct nic *nic, struct flow *f, unsigned size,
-		 const struct traffic_config *c)
+static void turn(struct traffic *t, unsigned size, const struct traffic_config *c)
 {
-	send_burst(&nic[0], &f[0], size);
-	receive_burst(&nic[1], &f[0]);
+	send_burst(&t->nic[0], &t->flow[0], size);
+	receive_burst(&t->nic[1], &t->flow[0]);
 	if (c->duplex)
-		send_burst(&nic[1], &f[1], size);
-	receive_burst(&nic[0], &f[1]);
+		send_burst(&t->nic[1], &t->flow[1], size);
+	receive_burst(&t->nic[0], &t->flow[1]);
 }
 
 static int state_of(struct nic *nic)
@@ -132,51 +130,50 @@ static int state_of(struct nic *nic)
 	return 0;
 }
 
-static int run_until(struct nic *nic, struct flow *f, unsigned size,
-		     const struct traffic_config *c, uint64_t end)
+static int run_until(struct traffic *t, unsigned size, const struct traffic_config *c,
+		     uint64_t end)
 {
 	while (now_ns() < end) {
 		for (unsigned i = 0; i < 16; i++)
-			turn(nic, f, size, c);
+			turn(t, size, c);
 	}
-	return state_of(nic);
+	return state_of(t->nic);
 }
 
 /* Both sides speak once, so that a switch knows where each is. */
-static void introduce(struct nic *nic, struct flow *f)
+static void introduce(struct nic *nic, unsigned from)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		uint8_t *buffer = nic_tx_buffer(&nic[i]);
+	const struct mark m = {.len = TRAFFIC_FRAME_MIN, .from = INTRODUCTION};
+	uint8_t *buffer = nic_tx_buffer(nic), *frame = buffer + nic->hdr_len;
 
-		make_frame(buffer + nic[i].hdr_len, f[i].from, TRAFFIC_FRAME_MIN);
-		memset(buffer + nic[i].hdr_len, 0xff, ETH_ALEN);
-		nic_tx(&nic[i], buffer, nic[i].hdr_len + TRAFFIC_FRAME_MIN);
-		nic_kick(&nic[i]);
-		memset(buffer + nic[i].hdr_len + ETH_HLEN, 0, sizeof(struct mark));
-	}
+	make_frame(frame, from, TRAFFIC_FRAME_MIN);
+	memset(frame, 0xff, ETH_ALEN);
+	memcpy(frame + ETH_HLEN, &m, sizeof(m));
+	nic_tx(nic, buffer, nic->hdr_len + TRAFFIC_FRAME_MIN);
+	nic_kick(nic);
 }
 
-int traffic_measure(struct nic nic[2], unsigned size, const struct traffic_config *c,
+int traffic_measure(struct traffic *t, unsigned size, const struct traffic_config *c,
 		    struct traffic_row *row)
 {
-	struct flow f[2] = {{.from = 0}, {.from = 1}};
-	struct flow before[2];
+	struct traffic_flow before[2];
 	uint64_t start;
-	int err = run_until(nic, f, size, c, now_ns() + WARM_UP_NS);
+	int err = run_until(t, size, c, now_ns() + WARM_UP_NS);
 
 	if (err)
 		return err;
-	memcpy(before, f, sizeof(before));
+	memcpy(before, t->flow, sizeof(before));
 	start = now_ns();
-	err = run_until(nic, f, size, c, start + c->seconds * 1000000000);
+	err = run_until(t, size, c, start + c->seconds * 1000000000);
 	*row = (struct traffic_row){.size = size,
 				    .seconds = (double)(now_ns() - start) / 1e9};
 	for (unsigned i = 0; i < 2; i++) {
-		row->sent += f[i].sent - before[i].sent;
-		row->received += f[i].received - before[i].received;
-		row->reordered += f[i].reordered - before[i].reordered;
-		/* Of the size before, still under way at the start, are not damaged. */
-		row->damaged += f[i].damaged - before[i].damaged;
+		const struct traffic_flow *now = &t->flow[i];
+
+		row->sent += now->sent - before[i].sent;
+		row->received += now->received - before[i].received;
+		row->reordered += now->reordered - before[i].reordered;
+		row->damaged += now->damaged - before[i].damaged;
 	}
 	return err;
 }
@@ -216,21 +213,21 @@ static int open_nic(struct nic *n, const char *address, const struct traffic_con
 	return err;
 }
 
-int traffic_open(struct nic nic[2], const char *const address[2],
+int traffic_open(struct traffic *t, const char *const address[2],
 		 const struct traffic_config *c)
 {
-	struct flow f[2] = {{.from = 0}, {.from = 1}};
 	int err = 0;
 
-	for (unsigned i = 0; i < 2 && !err; i++)
-		err = open_nic(&nic[i], address[i], c);
-	if (!err)
-		introduce(nic, f);
+	*t = (struct traffic){.flow = {{.from = 0}, {.from = 1}}};
+	for (unsigned n = 0; n < 2 && !err; n++)
+		err = open_nic(&t->nic[n], address[n], c);
+	for (unsigned n = 0; n < 2 && !err; n++)
+		introduce(&t->nic[n], n);
 	return err;
 }
 
-void traffic_close(struct nic nic[2])
+void traffic_close(struct traffic *t)
 {
-	nic_close(&nic[0]);
-	nic_close(&nic[1]);
+	nic_close(&t->nic[0]);
+	nic_close(&t->nic[1]);
 }

@@ -28,14 +28,29 @@ struct traffic_row {
 	uint64_t sent, received, damaged, reordered;
 };
 
+/*
+ * One direction: from nic[from] to nic[!from].  Numbers go on from size to size, since
+ * frames of the one before may still be under way.
+ */
+struct traffic_flow {
+	unsigned from;
+	uint64_t seq, sent, expected;
+	uint64_t received, damaged, reordered;
+};
+
+struct traffic {
+	struct nic nic[2];
+	struct traffic_flow flow[2];
+};
+
 /* Start both cards of @address.  0 or -errno (logged); traffic_close() in any case. */
-int traffic_open(struct nic nic[2], const char *const address[2],
+int traffic_open(struct traffic *t, const char *const address[2],
 		 const struct traffic_config *c);
-void traffic_close(struct nic nic[2]);
+void traffic_close(struct traffic *t);
 
 /* Send frames of @size for c->seconds, after a time to warm up.  0 and *@row, or -errno.
  */
-int traffic_measure(struct nic nic[2], unsigned size, const struct traffic_config *c,
+int traffic_measure(struct traffic *t, unsigned size, const struct traffic_config *c,
 		    struct traffic_row *row);
 
 double traffic_mpps(const struct traffic_row *r); /* million frames a second, received */

@@ -16,6 +16,8 @@ QUIET=52:54:00:00:b0:00
 
 # boot_bob NAME PORTS [ARGUMENT]...: a QEMU called NAME for bob. Without mergeable buffers
 # nobody but the switch writes to the pages that the witness's datagrams are received into.
+# With two processors and two queue pairs QEMU 7.2 at times loses what the guest's own
+# processors wrote last, when it emulates them: bob has one of each.
 boot_bob()
 {
 	boot "$1" "nic=$LAB_TMP/$2-quiet,guest_announce=off,mrg_rxbuf=off,mac=$QUIET" \

@@ -16,8 +16,11 @@ QUIET=52:54:00:00:b0:00
 
 # boot_bob NAME PORTS [ARGUMENT]...: a QEMU called NAME for bob. Without mergeable buffers
 # nobody but the switch writes to the pages that the witness's datagrams are received into.
-# With two processors and two queue pairs QEMU 7.2 at times loses what the guest's own
-# processors wrote last, when it emulates them: bob has one of each.
+#
+# bob has one processor and one queue pair. With two of each, about every other move under
+# QEMU 7.2 loses pages that the guest's own processors wrote last, or its kernel crashes.
+# The pages looked at were one sweep old and held nothing of the switch's, which points at
+# QEMU's emulation; but neither that nor a fault of ours has been shown.
 boot_bob()
 {
 	boot "$1" "nic=$LAB_TMP/$2-quiet,guest_announce=off,mrg_rxbuf=off,mac=$QUIET" \

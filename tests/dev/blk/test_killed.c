@@ -273,12 +273,16 @@ static void drain(struct driver *d)
 
 /*
  * After a power cut the driver knows of each block only what it reads.  What it finds is
- * what counts from then on.
+ * what counts from then on, once it is flushed: the device has repeated writes that were
+ * under way, and holds them in its cache.
  */
 static void look_at_all(struct driver *d)
 {
 	struct slot *s = &d->slot[0][0];
 
+	submit_flush(d, 0, s);
+	vh_client_kick(vh_client_queue(d->client, 0));
+	drain(d);
 	for (uint32_t i = 0; i < N_BLOCKS; i++) {
 		struct block *b = &d->block[i];
 

@@ -281,6 +281,7 @@ static void look_at_all(struct driver *d)
 	struct slot *s = &d->slot[0][0];
 
 	submit_flush(d, 0, s);
+	memset(s->acked, 0, sizeof(s->acked)); /* much of that is lost */
 	vh_client_kick(vh_client_queue(d->client, 0));
 	drain(d);
 	for (uint32_t i = 0; i < N_BLOCKS; i++) {

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -342,16 +343,29 @@ static int unfit(const char *why, uint64_t what)
 	return EXIT_UNSUPPORTED;
 }
 
+/* Only as much as there has to be: who is asked for more than it has may refuse it all.
+ */
+static int read_config(struct load *l, struct virtio_blk_config *disk)
+{
+	const size_t len = offsetof(struct virtio_blk_config, physical_block_exp);
+	int err = vh_client_read_config(l->client, 0, disk, len);
+
+	if (!err)
+		return EXIT_OK;
+	complain("the disk does not tell its size");
+	return err == -EINVAL ? EXIT_PEER : exit_code_of(err);
+}
+
 /* How much of the disk is used, and may it be used like that? */
 static int look_at_disk(struct load *l)
 {
-	struct virtio_blk_config disk;
+	struct virtio_blk_config disk = {0};
 	struct vh_client_info info;
-	int err = vh_client_read_config(l->client, 0, &disk, sizeof(disk));
+	const int code = read_config(l, &disk);
 	uint64_t bytes;
 
-	if (err)
-		return exit_code_of(err);
+	if (code != EXIT_OK)
+		return code;
 	vh_client_info(l->client, &info);
 	bytes = disk.capacity * SECTOR;
 	if (l->c.size && l->c.size < bytes)

@@ -60,6 +60,7 @@ expect "the probe tells the truth about a read-only disk" check_probe null
 expect_equal "its capacity is a megabyte" 2048 "$(config null 0 8)"
 expect_equal "its sectors have 4096 bytes" 4096 "$(config null 20 4)"
 expect "it cannot be written" has null RO
+expect "its reads can be measured" "$VHOST" bench blk "unix:$LAB_TMP/null.sock" depth=8 size=512K
 
 compile blk_sectors "$here/blk_sectors.c" -I"$LAB_ROOT/include" "$library" -pthread
 start client timeout 60 "$LAB_TMP/blk_sectors" "unix:$LAB_TMP/disk.sock" "$disk" "${LAB_PID[daemon]}"

@@ -3,23 +3,16 @@
 """Forwarding between two vhost-user ports: vhost switch against DPDK's testpmd.
 
 Both get the same generator (vhost bench net) on one core and run, polling, on the other.
-A run of one is followed by a run of the other; what counts is the median of the ratios
-of such pairs, since the machine's speed drifts.
 
 testpmd's own memory is in 2 MiB pages where we can have some, as it is meant to be.
 """
-import argparse
 import contextlib
 import fcntl
-import json
 import os
 import shutil
-import signal
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
+
+from pairs import Samples, listening, parse_arguments, report, run_json, say, skip, two_cores
 
 SIZES = [64, 128, 256, 512, 1024, 1518]
 MEMORY = 256  # MiB of testpmd's
@@ -30,20 +23,8 @@ LOCK = "/tmp/vhost-hugepages.lock"  # that of tests/lab/lib.sh
 class Place:
     """Where things run."""
     def __init__(self, hugepages):
-        cpus = sorted(os.sched_getaffinity(0))
-        if len(cpus) < 2:
-            skip("one core is too few: the generator has one, the forwarder another")
-        self.generator, self.forwarder = cpus[0], cpus[1]
+        self.generator, self.forwarder = two_cores()
         self.hugepages = hugepages
-
-
-def say(text):
-    print("bench: " + text, file=sys.stderr)
-
-
-def skip(why):
-    say(why)
-    sys.exit(77)
 
 
 def read_number(path):
@@ -95,52 +76,33 @@ def testpmd(place, _vhost, a, b):
             "--stats-period", "3600", "--disable-link-check"]
 
 
-def wait_for(path, process):
-    for _ in range(200):
-        if os.path.exists(path):
-            return
-        if process.poll() is not None:
-            sys.exit(f"bench: the forwarder ended with status {process.returncode}")
-        time.sleep(0.05)
-    sys.exit(f"bench: nobody listens on {path}")
-
-
 def measure(command, place, vhost, seconds):
     """Million frames a second that arrive, by size."""
     with tempfile.TemporaryDirectory() as folder:
         a, b = os.path.join(folder, "a"), os.path.join(folder, "b")
-        forwarder = subprocess.Popen(command(place, vhost, a, b), stdin=subprocess.DEVNULL,
-                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            wait_for(a, forwarder)
-            wait_for(b, forwarder)
-            time.sleep(0.5)
-            out = subprocess.run(
-                ["taskset", "-c", str(place.generator), vhost, "-q", "bench", "net", "unix:" + a,
-                 "unix:" + b, "size=" + ":".join(map(str, SIZES)), f"seconds={seconds}", "--json"],
-                capture_output=True, text=True, timeout=120, check=False)
-            if out.returncode:
-                sys.exit(f"bench: the generator failed: {out.stderr}{out.stdout}")
-            return {row["size"]: row["mpps"] for row in json.loads(out.stdout)["rows"]}
-        finally:
-            forwarder.terminate()
-            forwarder.wait()
+        with listening(command(place, vhost, a, b), a, b):
+            out = run_json(place.generator,
+                           [vhost, "-q", "bench", "net", "unix:" + a, "unix:" + b,
+                            "size=" + ":".join(map(str, SIZES)), f"seconds={seconds}", "--json"],
+                           60 + 2 * seconds * len(SIZES))
+            return {row["size"]: row["mpps"] for row in out["rows"]}
 
 
 def compare(place, args):
     """A row for each size."""
-    ratios, speeds = {s: [] for s in SIZES}, {s: ([], []) for s in SIZES}
+    samples = {size: Samples() for size in SIZES}
     for pair in range(args.pairs):
         say(f"pair {pair + 1} of {args.pairs}")
         mine = measure(ours, place, args.vhost, args.seconds)
         theirs = measure(testpmd, place, args.vhost, args.seconds)
         for size in SIZES:
-            speeds[size][0].append(mine[size])
-            speeds[size][1].append(theirs[size])
-            ratios[size].append(mine[size] / theirs[size] if theirs[size] else float("inf"))
-    return [{"size": s, "vhost_mpps": statistics.median(speeds[s][0]),
-             "testpmd_mpps": statistics.median(speeds[s][1]),
-             "ratio": statistics.median(ratios[s]), "ratios": ratios[s]} for s in SIZES]
+            samples[size].add(mine[size], theirs[size])
+    rows = []
+    for size, s in samples.items():
+        vhost, peer, ratio = s.medians()
+        rows.append({"size": size, "vhost_mpps": vhost, "testpmd_mpps": peer, "ratio": ratio,
+                     "ratios": s.ratios()})
+    return rows
 
 
 def print_table(rows, pairs):
@@ -150,34 +112,14 @@ def print_table(rows, pairs):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("vhost")
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=1)
-    parser.add_argument("--json", nargs="?", const="-", metavar="FILE",
-                        help="write JSON too; without FILE, in place of the table")
-    args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all is undone
+    args = parse_arguments()
     if not shutil.which("dpdk-testpmd"):
         skip("DPDK's testpmd is not here")
-    if args.pairs < 1 or args.seconds < 1:
-        parser.error("--pairs and --seconds are at least 1")
-    if args.json not in (None, "-"):
-        with open(args.json, "w", encoding="utf-8"):
-            pass  # better now than after all the work
     with hugepages(MEMORY // 2) as huge:
         place = Place(huge)
         rows = compare(place, args)
-    text = json.dumps({"schema": 1, "pairs": args.pairs, "seconds": args.seconds,
-                       "hugepages": place.hugepages, "generator_cpu": place.generator,
-                       "forwarder_cpu": place.forwarder, "rows": rows})
-    if args.json == "-":
-        print(text)
-        return
-    print_table(rows, args.pairs)
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+    report(args, {"hugepages": place.hugepages, "generator_cpu": place.generator,
+                  "forwarder_cpu": place.forwarder}, rows, print_table)
 
 
 main()

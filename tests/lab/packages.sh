@@ -53,10 +53,11 @@ guest			zstd			unpacks kernels and modules
 guest			iperf3			makes traffic
 guest			ethtool			shows offloads and counters in guests
 guest,test		iproute2		network namespaces and TAP
-interop			qemu-system-common	qemu-storage-daemon, a vhost-user-blk back-end
+interop,bench		qemu-system-common	qemu-storage-daemon, a vhost-user-blk back-end
 interop,bench		dpdk-dev		testpmd, a back-end and a front-end of vhost-user-net
 interop,bench		libdpdk-dev		DPDK's C interface, for our traffic generator
-bench			gcc			compiles the traffic generator
+bench			gcc			compiles the generators of traffic and of requests
+bench			liburing-dev		requests to a file without virtio
 bench			pkg-config		finds DPDK
 bench			python3			medians and tables
 END

@@ -14,6 +14,7 @@ cd "$(dirname "$0")" || exit 1
 export VHOST_SOURCE=$PWD
 BUILD=${BUILD:-$PWD/build}
 export VHOST=$BUILD/release/cmd/vhost
+export LAB_QUICK=1 # "all" has the minutes to unpack another Debian
 LOGS=$BUILD/logs
 passed=0 failed=0 skipped=0
 
@@ -132,7 +133,7 @@ short=(unit model demo cmd examples docs guest)
 suites=("$@")
 [ $# -gt 0 ] || suites=("${short[@]}")
 case ${1:-} in
-all) suites=("${short[@]}" clang tsan check guests) ;;
+all) LAB_QUICK=0; suites=("${short[@]}" clang tsan check guests) ;;
 long) suites=(fuzz endurance) ;;
 esac
 

@@ -16,6 +16,7 @@
 #
 #	VHOST		the vhost binary; else build/cmd/vhost or build/vhost is looked for
 #	LAB_KEEP=1	keep the folder with sockets and logs
+#	LAB_QUICK=1	skip what has to be made first in minutes, and is not there yet
 
 set -euo pipefail
 
@@ -145,6 +146,24 @@ need_vhost()
 		fi
 	done
 	fail "there is no vhost binary: build it, or name it in VHOST"
+}
+
+# need_trixie PACKAGE...: a Debian 13 with these packages, see trixie.sh
+need_trixie()
+{
+	local status=0
+	"$LAB_ROOT/tests/lab/trixie.sh" "$@" >/dev/null 2>"$LAB_TMP/trixie.log" || status=$?
+	case $status in
+	0) ;;
+	77) skip "$(tail -n 1 "$LAB_TMP/trixie.log")" ;;
+	*) fail "no Debian 13" ;;
+	esac
+}
+
+# in_trixie COMMAND...: in it, with the same /tmp, as a process that has the PID of this one
+in_trixie()
+{
+	"$LAB_ROOT/tests/lab/trixie.sh" --run "$@"
 }
 
 # unique PREFIX: sets UNIQUE to a name of at most 15 characters that nobody else uses

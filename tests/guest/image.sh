@@ -11,6 +11,7 @@
 # GUEST_IMAGE	name of the image, so that images for different needs live side by side
 # GUEST_MODULES	kernel modules to load at boot (their dependencies are found here)
 # GUEST_PROGRAMS	programs of this machine to take along, with their libraries
+# GUEST_STUBS	libraries of theirs that no test gets to use: names only, no code
 #
 # Each C file of this folder becomes a program in the guest's /bin.
 
@@ -21,6 +22,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/libvhost
 image_name=${GUEST_IMAGE:-net}
 modules=${GUEST_MODULES:-virtio_net 8021q}
 programs=${GUEST_PROGRAMS:-iperf3 ethtool tc}
+stubs=${GUEST_STUBS:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -112,14 +114,60 @@ add_modules()
 	done
 }
 
+# The paths of the libraries of program $1, and of theirs
+libraries_of()
+{
+	ldd "$1" 2>/dev/null | sed -n 's/^\t\(.* => \)\?\(\/[^ ]*\) (.*/\2/p'
+}
+
+# A linker's version script for names like nbd_close@LIBNBD_1.0, one a line
+version_script()
+{
+	awk -F @ 'NF > 1 { names[$2] = names[$2] $1 "; " }
+		END { for (v in names) { print v " { " names[v] "};"; n++ } if (!n) print "{ *; };" }'
+}
+
+# A library in $work/stubs in place of $2, with the functions that program $1 has of it.
+# Debian's fio is linked to 80 MB of network storage: that would take seconds at each run.
+make_stub()
+{
+	local name
+	name=$(basename "$2")
+	comm -12 <(nm -D --undefined-only "$1" | awk '{ print $NF }' | sort -u) \
+		<(nm -D --defined-only "$2" | awk '{ sub(/@@/, "@", $NF); print $NF }' |
+			sort -u) >"$work/names"
+	version_script <"$work/names" >"$work/versions"
+	sed 's/@.*//; s/.*/void &(void) { __builtin_trap(); }/' "$work/names" |
+		gcc -shared -fPIC -nostdlib -w "-Wl,-soname,$name,--version-script=$work/versions" \
+			-o "$work/stubs/$name" -x c -
+}
+
+make_stubs()
+{
+	local library
+	mkdir -p "$work/stubs"
+	for library in $(libraries_of "$1"); do
+		[[ " $stubs " != *" $(basename "$library") "* ]] || make_stub "$1" "$library"
+	done
+}
+
 add_program()
 {
 	local path library
 	path=$(command -v "$2") || die "$2 is not installed"
 	cp -L "$path" "$1/usr/bin/"
-	for library in $(ldd "$path" | grep -o '/[^ ]*'); do
-		mkdir -p "$1$(dirname "$library")"
-		cp -L "$library" "$1$library"
+	make_stubs "$path"
+	for library in $(LD_LIBRARY_PATH=$work/stubs libraries_of "$path"); do
+		case $library in
+		"$work"/*)
+			mkdir -p "$1/usr/lib"
+			cp "$library" "$1/usr/lib/"
+			;;
+		*)
+			mkdir -p "$1$(dirname "$library")"
+			cp -L "$library" "$1$library"
+			;;
+		esac
 	done
 }
 
@@ -151,7 +199,7 @@ fingerprint()
 {
 	{
 		cat "$here/image.sh" "$here/init" "$here"/*.c
-		echo "$release $modules $programs"
+		echo "$release $modules $programs $stubs"
 		# shellcheck disable=SC2046,SC2086  # one word a program
 		cksum $(command -v busybox $programs)
 	} | sha256sum | cut -c 1-16

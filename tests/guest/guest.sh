@@ -100,16 +100,33 @@ nic_args()
 		-device "virtio-net-pci,netdev=n$n,romfile=$rest")
 }
 
-# boot NAME [nic=...]... [smp=N] [mem=MEGABYTES] [ANY-QEMU-ARGUMENT]...: starts a guest
-# and does not wait for it. Its console is $LAB_TMP/NAME.log.
+# The same of one disk: PATH[,queues=N][,PROPERTY=VALUE]...; the device's id is dN
+disk_args()
+{
+	local path=${1%%,*} rest="" word n=$2 queues=1
+	for word in $(echo "$1" | tr , ' '); do
+		case $word in
+		"$path") ;;
+		queues=*) queues=${word#queues=} ;;
+		*) rest+=,$word ;;
+		esac
+	done
+	rest+=,$(vectors_option "$queues")
+	ARGS+=(-chardev "socket,id=dc$n,path=$path,$(reconnect_option)"
+		-device "vhost-user-blk-pci,id=d$n,chardev=dc$n,num-queues=$queues$rest")
+}
+
+# boot NAME [nic=...]... [disk=...]... [smp=N] [mem=MEGABYTES] [ANY-QEMU-ARGUMENT]...:
+# starts a guest and does not wait for it. Its console is $LAB_TMP/NAME.log.
 boot()
 {
-	local name=$1 word nics=0 smp=1 mem=256 ARGS=()
+	local name=$1 word nics=0 disks=0 smp=1 mem=256 ARGS=()
 	shift
 	GUEST_COUNT=$((GUEST_COUNT + 1))
 	for word in "$@"; do
 		case $word in
 		nic=*) nic_args "${word#nic=}" $((nics++)) ;;
+		disk=*) disk_args "${word#disk=}" $((disks++)) ;;
 		smp=*) smp=${word#smp=} ;;
 		mem=*) mem=${word#mem=} ;;
 		*) ARGS+=("$word") ;;

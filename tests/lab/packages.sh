@@ -50,6 +50,10 @@ guest			kmod			finds the modules that guests load
 guest			cpio			packs the guests' initramfs
 guest			xz-utils		unpacks kernels and modules
 guest			zstd			unpacks kernels and modules
+guest			e2fsprogs		file systems in guests, and their check outside
+guest			fio			verified traffic of disks
+guest			util-linux		blkdiscard in guests
+guest			binutils		finds what a program needs of a library
 guest			iperf3			makes traffic
 guest			ethtool			shows offloads and counters in guests
 guest,test		iproute2		network namespaces and TAP

@@ -3,9 +3,10 @@
 #
 # ./test.sh             what fits in about 12 minutes on two cores
 # ./test.sh all         both compilers, TSan, format and tidy, every guest scenario
-# ./test.sh long        fuzzing and endurance (FUZZ_SECONDS a target, default 300)
+# ./test.sh long        fuzzing (FUZZ_SECONDS a target, default 300), endurance, and KILLS
+#                       (20) of the daemon of a guest's disk
 # ./test.sh NAME...     single suites: unit pair model replay tsan clang examples docs
-#                       cmd check interop guest guests fuzz endurance
+#                       cmd check interop guest guests fuzz endurance kills
 #
 # Installs the Debian packages that a suite needs, says what it skips and why, and ends
 # with a line that counts.
@@ -115,7 +116,13 @@ suite_interop()
 		try "interop: $(basename "$t" .sh)" "$t"
 	done
 }
-suite_guest() { need build guest; release; try "guest: ping_and_iperf" tests/guest/ping_and_iperf.sh; }
+suite_guest()
+{
+	need build guest
+	release
+	try "guest: ping_and_iperf" tests/guest/ping_and_iperf.sh
+	try "guest: blk" tests/guest/blk.sh
+}
 suite_guests()
 {
 	need build guest
@@ -124,9 +131,11 @@ suite_guests()
 		vlan migration; do
 		try "guest: $t" "tests/guest/$t.sh"
 	done
+	try "guest: blk_killed, 3 times" tests/guest/blk_killed.sh 3
 }
 suite_fuzz() { need build fuzz; try "fuzz" tests/fuzz/run.sh "${FUZZ_SECONDS:-300}"; }
 suite_endurance() { need build; release; try "endurance" "$VHOST" demo --seconds "${ENDURANCE_SECONDS:-600}"; }
+suite_kills() { need build guest; release; try "guest: blk_killed" tests/guest/blk_killed.sh "${KILLS:-20}"; }
 
 short=(unit model demo cmd examples docs guest)
 [ -z "$(ls tests/interop/*.sh 2>/dev/null)" ] || short+=(interop)
@@ -134,7 +143,7 @@ suites=("$@")
 [ $# -gt 0 ] || suites=("${short[@]}")
 case ${1:-} in
 all) LAB_QUICK=0; suites=("${short[@]}" clang tsan check guests) ;;
-long) suites=(fuzz endurance) ;;
+long) suites=(fuzz endurance kills) ;;
 esac
 
 mkdir -p "$LOGS"

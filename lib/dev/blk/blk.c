@@ -154,6 +154,13 @@ static void free_lanes(struct blk *b)
 
 /* ---- Queues ---- */
 
+static void forget_memory(struct blk_lane *l)
+{
+	free(l->memory);
+	l->memory = NULL;
+	l->n_memory = 0;
+}
+
 static int blk_queue_start(struct vh_queue *q)
 {
 	struct blk_lane *l = lane_of(q);
@@ -180,26 +187,38 @@ static void blk_queue_stop(struct vh_queue *q)
 	vh_reactor_undefer(&l->start);
 	vh_store_channel_close(l->channel);
 	l->channel = NULL;
+	forget_memory(l);
+}
+
+/* Every queue of a lane tells of the same memory: the first one will do. */
+static bool knows_memory(const struct blk_lane *l, const struct iovec *iov, unsigned n)
+{
+	return l->memory && l->n_memory == n && !memcmp(l->memory, iov, n * sizeof(*iov));
 }
 
 static void blk_queue_memory(struct vh_queue *q, const struct vh_memory *m)
 {
-	struct blk_lane *l = lane_of(q);
+	struct blk_lane *l = vh_queue_priv(q);
 	const unsigned n = vh_memory_count(m);
-	struct iovec *iov;
+	struct iovec *iov = calloc(n ? n : 1, sizeof(*iov));
 
-	if (!l->channel)
-		return;
-	iov = calloc(n ? n : 1, sizeof(*iov));
-	if (!iov)
+	if (!iov || !l) {
+		free(iov);
 		return; /* registration is a hint, and so is its absence */
+	}
 	for (unsigned i = 0; i < n; i++) {
 		const struct vh_memory_region r = vh_memory_at(m, i);
 
 		iov[i] = (struct iovec){.iov_base = r.addr, .iov_len = r.len};
 	}
+	if (knows_memory(l, iov, n)) {
+		free(iov);
+		return;
+	}
 	vh_store_channel_memory(l->channel, iov, n);
-	free(iov);
+	forget_memory(l);
+	l->memory = iov;
+	l->n_memory = n;
 }
 
 static void blk_queue_drain(struct vh_queue *q)

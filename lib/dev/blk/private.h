@@ -29,9 +29,11 @@ struct blk_lane {
 	struct vh_reactor *reactor;
 	unsigned n_queues; /* started                                     */
 	struct vh_store_channel *channel; /* NULL while none is           */
-	struct vh_deferred start;	  /* end of the turn: go          */
-	struct vh_timer late;		  /* drain-timeout                */
-	struct blk_request *free;	  /* requests to be used again    */
+	struct iovec *memory;		  /* what the channel knows of     */
+	unsigned n_memory;
+	struct vh_deferred start; /* end of the turn: go          */
+	struct vh_timer late;	  /* drain-timeout                */
+	struct blk_request *free; /* requests to be used again    */
 };
 
 struct blk {

@@ -29,12 +29,12 @@ for round in 1 2; do
 	wait_until 60 "requests complete again" has_completed blk0 100
 done
 expect "fio finds all that it wrote" fio_is_content alice
-before=$(checksum alice before)
+was=$(checksum alice before)
 verified=$(checksum alice verified)
 expect "it is unmounted" in_guest alice umount /mnt
 expect "the guest finds the file system clean" in_guest alice "e2fsck -fn /dev/vda >/dev/null"
 stop alice
 expect "the daemon ends cleanly when asked" stop disks
 expect "this machine finds it clean, too" is_clean "$disk"
-expect_equal "what was written before is there" "$before" "$(checksum_in "$disk" before)"
+expect_equal "what was written before is there" "$was" "$(checksum_in "$disk" before)"
 expect_equal "what fio wrote is there" "$verified" "$(checksum_in "$disk" verified)"

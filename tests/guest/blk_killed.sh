@@ -53,11 +53,11 @@ for ((n = 1; n <= kills; n++)); do
 done
 expect "fio finds all that it wrote" fio_is_content alice
 expect "it did so through the daemon of this moment" has_completed blk0 1
-before=$(checksum alice before)
+was=$(checksum alice before)
 verified=$(checksum alice verified)
 expect "it is unmounted" in_guest alice umount /mnt
 stop alice
 expect "the daemon ends cleanly when asked" stop disks
 expect "the file system is clean" is_clean "$disk"
-expect_equal "what was written before is there" "$before" "$(checksum_in "$disk" before)"
+expect_equal "what was written before is there" "$was" "$(checksum_in "$disk" before)"
 expect_equal "what fio wrote is there" "$verified" "$(checksum_in "$disk" verified)"

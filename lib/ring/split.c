@@ -138,7 +138,9 @@ static unsigned split_look(struct vh_ring *r)
 	/* Entries and descriptors are read after the index that covers them. */
 	uint16_t index = vh_guest_read16_acquire(r->layout.avail + INDEX);
 
-	if ((uint16_t)(index - r->avail) > r->num) {
+	/* Nor may chains come again of which it cannot know yet that they are done. */
+	if ((uint16_t)(index - r->avail) > r->num ||
+	    (uint16_t)(index - r->used_published) > r->num) {
 		vh_ring_break(r,
 			      "the available index moved by more than the ring's size");
 		return 0;

@@ -48,6 +48,29 @@ static void an_available_index_that_goes_back_breaks_the_ring(void **state)
 	guest_free(&g);
 }
 
+/* No honest driver can know that it is done; what is staged is bounded by this. */
+static void a_chain_offered_again_before_it_was_shown_breaks_the_ring(void **state)
+{
+	struct guest g;
+
+	guest_make(&g, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		guest_offer_buffer(&g, i, LOW, 4, WRITE);
+		vh_ring_push(g.ring, pop_one(&g), 4);
+	}
+	guest_offer(&g, 0);
+	expect_broken(&g, "available index");
+	guest_free(&g);
+
+	guest_make(&g, 2);
+	for (unsigned i = 0; i < 8; i++) {
+		guest_offer_buffer(&g, i % 2, LOW, 4, WRITE);
+		vh_ring_push(g.ring, pop_one(&g), 4);
+		vh_ring_publish(g.ring);
+	}
+	guest_free(&g);
+}
+
 static void arming_a_ring_finds_a_bad_index(void **state)
 {
 	const uint16_t index = 17;
@@ -402,6 +425,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_available_index_too_far_ahead_breaks_the_ring),
 		cmocka_unit_test(an_available_index_that_goes_back_breaks_the_ring),
+		cmocka_unit_test(
+			a_chain_offered_again_before_it_was_shown_breaks_the_ring),
 		cmocka_unit_test(arming_a_ring_finds_a_bad_index),
 		cmocka_unit_test(a_head_outside_of_the_ring_breaks_it),
 		cmocka_unit_test(a_head_that_is_still_out_breaks_the_ring),

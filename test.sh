@@ -135,7 +135,14 @@ suite_guests()
 }
 suite_fuzz() { need build fuzz; try "fuzz" tests/fuzz/run.sh "${FUZZ_SECONDS:-300}"; }
 suite_endurance() { need build; release; try "endurance" "$VHOST" demo --seconds "${ENDURANCE_SECONDS:-600}"; }
-suite_kills() { need build guest; release; try "guest: blk_killed" tests/guest/blk_killed.sh "${KILLS:-20}"; }
+suite_kills()
+{
+	need build test guest
+	release
+	try "build: gcc, ASan and UBSan" build asan "${asan[@]}"
+	try "a disk is killed 200 times" env VHOST_KILLS=200 "$BUILD/asan/tests/test-dev-blk-killed"
+	try "guest: blk_killed" tests/guest/blk_killed.sh "${KILLS:-20}"
+}
 
 short=(unit model demo cmd examples docs guest)
 [ -z "$(ls tests/interop/*.sh 2>/dev/null)" ] || short+=(interop)

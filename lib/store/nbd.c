@@ -186,10 +186,12 @@ static int nbd_channel_open(struct vh_store *store, struct vh_reactor *r,
 		return -ENOMEM;
 	c->member.channel = &c->channel;
 	c->member.reactor = r;
-	if (s->share)
-		vh_nbd_share_join(s->share, &c->member);
-	else
+	if (!s->share) {
 		own_link_open(s, c, r);
+	} else if (vh_nbd_share_join(s->share, &c->member) < 0) {
+		free(c);
+		return -ENOMEM;
+	}
 	*ch = &c->channel;
 	return 0;
 }

@@ -4,9 +4,12 @@
  *
  * Theory of operation.  Members put what they want into the inbox and summon the home's
  * reactor, unless they are there themselves.  When the home leaves, it detaches the link
- * and names another home, which attaches it as soon as it is summoned.  A summons may
- * reach a reactor that is no home any more, or outlive the store: then it goes on to the
- * home that there is, or ends; so it holds a reference.
+ * and names another home, which attaches it as soon as it is summoned.
+ *
+ * Each member has a summons of its own.  With one for all, that went on from a reactor
+ * that is no home any more to the one that is, nobody would hear of the new home while
+ * the old one's reactor does not run, and it need not run once its channel is closed.  So
+ * a summons may also outlive its member, and the store: it holds a reference.
  *
  * The link belongs to the home, once that has attached it; the rest is under the lock.
  */
@@ -19,6 +22,14 @@
 
 #define CANCEL VH_STORE_OPS /* an operation that only the inbox knows */
 
+struct vh_nbd_summons {
+	struct vh_post post;
+	struct vh_nbd_share *share;
+	/* Under the share's lock: */
+	struct vh_nbd_member *member; /* NULL: it left */
+	bool posted;
+};
+
 struct vh_nbd_share {
 	struct vh_nbd_link link;
 	/* Under the lock: */
@@ -28,8 +39,6 @@ struct vh_nbd_share {
 	struct vh_nbd_member *home; /* NULL: no members */
 	bool attached;		    /* the home has the link */
 	struct vh_list inbox;
-	struct vh_post summons;
-	struct vh_reactor *summoned; /* where the summons went; NULL: nowhere */
 };
 
 static void share_unlock_and_put(struct vh_nbd_share *s)
@@ -69,11 +78,13 @@ static void share_done(struct vh_nbd_link *l, struct vh_store_io *io, int err)
 /* Under the lock, so that the home cannot leave before its reactor has the message. */
 static void summon(struct vh_nbd_share *s)
 {
-	if (s->summoned || !s->home)
+	struct vh_nbd_summons *u = s->home ? s->home->summons : NULL;
+
+	if (!u || u->posted)
 		return;
-	s->summoned = s->home->reactor;
+	u->posted = true;
 	s->refs++;
-	vh_reactor_post_node(s->summoned, &s->summons);
+	vh_reactor_post_node(s->home->reactor, &u->post);
 }
 
 /* The oldest of the inbox, or NULL.  A member that only wants to cancel may leave then.
@@ -105,17 +116,17 @@ static void inbox_empty(struct vh_nbd_share *s)
 			vh_nbd_link_submit(&s->link, io);
 }
 
+/* On the reactor of the home, or of who was it. */
 static void share_summoned(struct vh_post *post)
 {
-	struct vh_nbd_share *s = vh_container_of(post, struct vh_nbd_share, summons);
-	struct vh_reactor *here;
+	struct vh_nbd_summons *u = vh_container_of(post, struct vh_nbd_summons, post);
+	struct vh_nbd_share *s = u->share;
 	bool attach;
 
 	pthread_mutex_lock(&s->lock);
-	here = s->summoned;
-	s->summoned = NULL;
-	if (!s->home || s->home->reactor != here) {
-		summon(s);
+	u->posted = false;
+	if (!u->member) {
+		free(u);
 		share_unlock_and_put(s);
 		return;
 	}
@@ -123,7 +134,7 @@ static void share_summoned(struct vh_post *post)
 	s->attached = true;
 	pthread_mutex_unlock(&s->lock);
 	if (attach)
-		vh_nbd_link_attach(&s->link, here);
+		vh_nbd_link_attach(&s->link, u->member->reactor);
 	inbox_empty(s);
 	pthread_mutex_lock(&s->lock);
 	share_unlock_and_put(s);
@@ -131,8 +142,16 @@ static void share_summoned(struct vh_post *post)
 
 /* ---- Members ---- */
 
-void vh_nbd_share_join(struct vh_nbd_share *s, struct vh_nbd_member *m)
+int vh_nbd_share_join(struct vh_nbd_share *s, struct vh_nbd_member *m)
 {
+	m->summons = malloc(sizeof(*m->summons));
+	if (!m->summons)
+		return -ENOMEM;
+	*m->summons = (struct vh_nbd_summons){
+		.post.fn = share_summoned,
+		.share = s,
+		.member = m,
+	};
 	vh_list_init(&m->cancel.link);
 	pthread_mutex_lock(&s->lock);
 	vh_list_append(&s->members, &m->link);
@@ -141,6 +160,15 @@ void vh_nbd_share_join(struct vh_nbd_share *s, struct vh_nbd_member *m)
 		summon(s);
 	}
 	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+/* Under the lock. */
+static void summons_release(struct vh_nbd_summons *u)
+{
+	u->member = NULL;
+	if (!u->posted)
+		free(u);
 }
 
 /* Under the lock. */
@@ -163,6 +191,7 @@ void vh_nbd_share_leave(struct vh_nbd_share *s, struct vh_nbd_member *m)
 			vh_nbd_link_detach(&s->link);
 		choose_home(s);
 	}
+	summons_release(m->summons);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -234,7 +263,6 @@ struct vh_nbd_share *vh_nbd_share_new(const char *tag, struct vh_nbd_dialer *d,
 		return NULL;
 	pthread_mutex_init(&s->lock, NULL);
 	s->refs = 1;
-	s->summons.fn = share_summoned;
 	vh_list_init(&s->members);
 	vh_list_init(&s->inbox);
 	vh_nbd_link_init(&s->link, tag, d, first);

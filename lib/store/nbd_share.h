@@ -9,6 +9,7 @@
 #include "store/nbd_link.h"
 
 struct vh_nbd_share;
+struct vh_nbd_summons;
 
 struct vh_nbd_member {
 	/* Set by its owner: */
@@ -16,6 +17,7 @@ struct vh_nbd_member {
 	struct vh_reactor *reactor;
 	/* The share's: */
 	struct vh_list link;
+	struct vh_nbd_summons *summons;
 	struct vh_store_io cancel; /* goes to the home among the requests */
 };
 
@@ -25,8 +27,8 @@ struct vh_nbd_share *vh_nbd_share_new(const char *tag, struct vh_nbd_dialer *d,
 /* It has no members any more. */
 void vh_nbd_share_free(struct vh_nbd_share *s);
 
-/* Each on the member's reactor. */
-void vh_nbd_share_join(struct vh_nbd_share *s, struct vh_nbd_member *m);
+/* Each on the member's reactor.  Joining: 0, or -ENOMEM. */
+int vh_nbd_share_join(struct vh_nbd_share *s, struct vh_nbd_member *m);
 void vh_nbd_share_leave(struct vh_nbd_share *s, struct vh_nbd_member *m);
 void vh_nbd_share_submit(struct vh_nbd_share *s, struct vh_nbd_member *m,
 			 struct vh_store_io *io);

@@ -400,6 +400,23 @@ static void the_reactor_of_the_connection_may_leave(void **state)
 	vh_reactor_destroy(other.r);
 }
 
+/* Who is asked leaves before it hears of it, and nobody runs its reactor any more. */
+static void a_request_follows_when_the_connection_leaves(void **state)
+{
+	SERVER_START(&server, NBDKIT, SINGLE);
+	rig_open(&rig, server.word);
+	assert_int_equal(do_op(&rig, VH_STORE_READ, 0, back, LEN), 0);
+	other_open();
+	request_init(&q[0], VH_STORE_READ, 0, back, LEN);
+	begin(&other, &q[0]);
+	vh_store_channel_close(rig.ch);
+	assert_int_equal(finish(&other, &q[0]), 0);
+	vh_store_channel_close(other.ch);
+	vh_store_close(rig.s);
+	vh_reactor_destroy(rig.r);
+	vh_reactor_destroy(other.r);
+}
+
 /* A summons that is still on its way belongs to nobody any more. */
 static void all_may_leave_before_a_summons_arrives(void **state)
 {
@@ -523,6 +540,7 @@ int main(void)
 		TEST(a_store_closes_while_a_server_does_not_answer),
 		TEST(one_connection_serves_two_reactors),
 		TEST(the_reactor_of_the_connection_may_leave),
+		TEST(a_request_follows_when_the_connection_leaves),
 		TEST(all_may_leave_before_a_summons_arrives),
 		TEST(threads_share_a_server_with_one_connection),
 		TEST(threads_share_a_server_with_many_connections),

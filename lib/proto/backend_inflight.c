@@ -44,6 +44,8 @@ const char *vh_backend_set_inflight_fd(struct vh_backend *b, const struct vh_msg
 	    !vh_add_u64(a->offset, a->size, &end))
 		return "an inflight area that is too small for its queues, or wraps "
 		       "around";
+	if (a->offset % VH_INFLIGHT_ALIGN)
+		return "an inflight area whose words would not be aligned";
 	for (unsigned q = 0; q < a->n_queues; q++)
 		if (b->vring[q].num > a->queue_size)
 			return "an inflight area for smaller rings than these";

@@ -138,6 +138,8 @@ struct vh_wire_inflight {
  * to whole 64s.  Regions stand back to back; the text leaves the distance open, this is
  * what other back-ends use.
  */
+#define VH_INFLIGHT_ALIGN 8 /* of its widest word */
+
 static inline uint64_t vh_inflight_stride(uint32_t queue_size)
 {
 	return (16 + 16 * (uint64_t)queue_size + 63) / 64 * 64;

@@ -24,9 +24,8 @@ struct vh_server {
 	struct vh_reactor **reactor; /* [0] is control */
 	pthread_t *thread;	     /* [i] runs reactor[i]; [0] is not used */
 	unsigned n;
-	unsigned first,
-		spread; /* reactors of the next devices' queues: how many from where */
-	unsigned n_devices; /* ever made: their numbers */
+	unsigned first, spread; /* the next device has [first, first + spread) */
+	unsigned n_devices;	/* ever made: their numbers */
 	struct vh_list devices;
 	struct vh_event stop; /* an eventfd */
 	bool stopping;

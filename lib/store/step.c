@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/falloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +69,7 @@ static_assert(sizeof(troubles) / sizeof(troubles[0]) == VH_TROUBLES, "a row for 
 
 static void complain(struct vh_file *f, const struct vh_store_io *io, int err)
 {
+	char more[64] = "";
 	unsigned i = 0;
 	uint64_t n_kept;
 
@@ -75,13 +77,14 @@ static void complain(struct vh_file *f, const struct vh_store_io *io, int err)
 		i++;
 	if (!vh_complaint_is_due_now(&f->complaint[i], &n_kept))
 		return;
-	vh_log(&f->store, VH_LOG_ERROR,
-	       "%s: %s of %llu bytes at %llu: %s; %s (%llu more since the last such "
-	       "line)",
-	       f->path, vh_store_op_name(io->op), (unsigned long long)io->len,
+	if (n_kept)
+		snprintf(more, sizeof(more), " (%llu more since the last such line)",
+			 (unsigned long long)n_kept);
+	vh_log(&f->store, VH_LOG_ERROR, "%s: %s of %llu bytes at %llu: %s; %s%s", f->path,
+	       vh_store_op_name(io->op), (unsigned long long)io->len,
 	       (unsigned long long)io->off,
 	       err == -ENODATA ? "The file is shorter than it was" : vh_strerror(err),
-	       troubles[i].advice, (unsigned long long)n_kept);
+	       troubles[i].advice, more);
 }
 
 static void free_scratch(struct vh_store_io *io)

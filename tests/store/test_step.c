@@ -286,6 +286,41 @@ static void a_complaint_comes_back_after_ten_seconds_with_a_count(void **state)
 	assert_int_equal(n_kept, 2);
 }
 
+static char line[512];
+
+static void keep_line(void *arg, enum vh_log_level level, const char *tag,
+		      const char *text)
+{
+	snprintf(line, sizeof(line), "%s", text);
+}
+
+static void fail_once(struct vh_file *f)
+{
+	struct request q;
+
+	line[0] = 0;
+	init(&q, VH_STORE_FLUSH, 0, 0);
+	assert_true(vh_step_begin(f, &q.io));
+	expect_end(f, &q, -EIO, -EIO);
+}
+
+static void a_complaint_speaks_of_others_only_where_there_were_some(void **state)
+{
+	struct vh_file f = buffered();
+
+	vh_log_set(VH_LOG_ERROR, keep_line, NULL);
+	fail_once(&f);
+	assert_non_null(strstr(line, "dmesg"));
+	assert_null(strstr(line, "more since"));
+	fail_once(&f);
+	assert_string_equal(line, "");
+	/* As if ten seconds had gone by. */
+	f.complaint[VH_TROUBLE_IO].due = 0;
+	fail_once(&f);
+	assert_non_null(strstr(line, "(1 more since the last such line)"));
+	vh_log_set(VH_LOG_WARN, NULL, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +338,7 @@ int main(void)
 		cmocka_unit_test(what_is_empty_ends_at_once),
 		cmocka_unit_test(each_kind_of_trouble_is_told_once_at_first),
 		cmocka_unit_test(a_complaint_comes_back_after_ten_seconds_with_a_count),
+		cmocka_unit_test(a_complaint_speaks_of_others_only_where_there_were_some),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,10 +9,10 @@
  * Flushes are free.
  *
  * Theory of operation: a bucket is one number, the time at which all that was let in
- *until now will have been paid for.  A request adds its own price to it, and begins when
- *what came before it is paid, less the burst.  So requests queue up in the order in which
- *they took their number, whatever reactor they come from; a channel only waits for the
- *time that is its own, nobody has to be woken, and nobody can overtake.
+ * until now will have been paid for.  A request adds its own price to it, and begins
+ * when what came before it is paid, less the burst.  So requests queue up in the order
+ * in which they took their number, whatever reactor they come from; a channel only waits
+ * for the time that is its own, nobody has to be woken, and nobody can overtake.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -31,7 +31,7 @@ static inline struct vh_cache *vh_cache_of(const struct vh_store_io *io)
 
 enum vh_job_kind {
 	VH_JOB_RANGE, /* write what is dirty of it */
-	VH_JOB_DROP,  /* forget what is dirty of it, and hand the request down */
+	VH_JOB_DROP,  /* hand the request down, then forget what is dirty of it */
 };
 
 /* One for a request (its @own), until that is done. */

@@ -42,26 +42,8 @@ static void job_end(struct vh_job *j, int err)
 	io->done(io, err);
 }
 
-static void below_done(struct vh_store_io *below, int err)
-{
-	job_end(vh_container_of(below, struct vh_job, below), err);
-}
-
-static void hand_down(struct vh_job *j, enum vh_store_op op)
-{
-	struct vh_store_channel *below = j->io->channel->below;
-
-	j->below = (struct vh_store_io){.op = op, .done = below_done};
-	if (op != VH_STORE_FLUSH) {
-		j->below.flags = j->io->flags;
-		j->below.off = j->io->off;
-		j->below.len = j->io->len;
-	}
-	vh_store_submit(below, &j->below);
-	vh_store_start(below);
-}
-
-/* What could not be written is dirty again, unless there is a newer version. */
+/* What could not be written, or dropped, is dirty again, unless there is a newer
+ * version. */
 static void settle_moving(struct vh_cache *c, int err)
 {
 	pthread_mutex_lock(&c->lock);
@@ -77,6 +59,30 @@ static void settle_moving(struct vh_cache *c, int err)
 	c->moving = NULL;
 	c->n_moving = 0;
 	pthread_mutex_unlock(&c->lock);
+}
+
+static void below_done(struct vh_store_io *below, int err)
+{
+	struct vh_job *j = vh_container_of(below, struct vh_job, below);
+
+	/* What a flush is for was settled before. */
+	if (j->kind == VH_JOB_DROP)
+		settle_moving(vh_cache_of(j->io), err);
+	job_end(j, err);
+}
+
+static void hand_down(struct vh_job *j, enum vh_store_op op)
+{
+	struct vh_store_channel *below = j->io->channel->below;
+
+	j->below = (struct vh_store_io){.op = op, .done = below_done};
+	if (op != VH_STORE_FLUSH) {
+		j->below.flags = j->io->flags;
+		j->below.off = j->io->off;
+		j->below.len = j->io->len;
+	}
+	vh_store_submit(below, &j->below);
+	vh_store_start(below);
 }
 
 static void part_ended(struct vh_job *j, int err)
@@ -163,17 +169,14 @@ static void write_back(struct vh_job *j)
 
 static void job_begin(struct vh_job *j)
 {
-	const enum vh_store_op op = j->io->op;
 	struct vh_cache *c = vh_cache_of(j->io);
 
-	if (take_blocks(c, j)) {
+	if (take_blocks(c, j))
 		job_end(j, j->err);
-	} else if (j->kind == VH_JOB_DROP) {
-		settle_moving(c, 0);
-		hand_down(j, op);
-	} else {
+	else if (j->kind == VH_JOB_DROP)
+		hand_down(j, j->io->op);
+	else
 		write_back(j);
-	}
 }
 
 void vh_job_add(const struct vh_job *j)

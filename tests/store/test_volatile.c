@@ -182,6 +182,24 @@ static void what_could_not_be_written_back_is_not_forgotten(void **state)
 	image_delete(&i);
 }
 
+/* A file cannot be erased securely, so nothing of it is gone. */
+static void what_could_not_be_dropped_is_still_there(void **state)
+{
+	struct image i;
+	struct rig rig;
+
+	image_new(&i, IN_MEMORY, CAPACITY);
+	rig_open(&rig, i.word, "volatile=on");
+	write_all(&rig, 'a', 0, 0);
+	assert_int_equal(do_op(&rig, VH_STORE_SECURE_ERASE, 0, NULL, LEN), -EOPNOTSUPP);
+	assert_int_equal(do_op(&rig, VH_STORE_READ, 0, buf, LEN), 0);
+	assert_true(is_all(buf, 'a', LEN));
+	flush(&rig);
+	expect_file(&i, 0, 'a');
+	rig_close(&rig);
+	image_delete(&i);
+}
+
 /* Jobs of two reactors, one after the other; the second waits for the first. */
 static void a_flush_waits_for_that_of_another_channel(void **state)
 {
@@ -252,6 +270,7 @@ int main(void)
 			zeroes_and_discards_take_the_place_of_what_was_not_flushed),
 		cmocka_unit_test(a_read_sees_what_was_not_flushed_among_what_was),
 		cmocka_unit_test(what_could_not_be_written_back_is_not_forgotten),
+		cmocka_unit_test(what_could_not_be_dropped_is_still_there),
 		cmocka_unit_test(a_flush_waits_for_that_of_another_channel),
 		cmocka_unit_test(a_flush_that_waits_for_another_channel_can_be_cancelled),
 	};

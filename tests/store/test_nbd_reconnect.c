@@ -22,11 +22,16 @@ static struct rig other;
 static char lines[16][512];
 static unsigned n_said;
 
+/* Also from the threads of workers. */
 static void remember(void *arg, enum vh_log_level level, const char *tag,
 		     const char *text)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&lock);
 	if (n_said < 16)
 		snprintf(lines[n_said++], sizeof(lines[0]), "%s", text);
+	pthread_mutex_unlock(&lock);
 }
 
 static bool was_said(const char *what)

@@ -7,6 +7,7 @@
  *	step.c   a request as a row of system calls, and what goes wrong with them
  *	uring.c  an engine: io_uring, one ring a channel
  *	threads.c  an engine: a few threads a store, where io_uring is not to be had
+ *	sync.c   those system calls
  */
 #ifndef VH_STORE_FILE_H
 #define VH_STORE_FILE_H
@@ -95,6 +96,11 @@ void vh_step_end(struct vh_file *f, struct vh_store_io *io, int err);
 int vh_uring_try(void);
 int vh_uring_channel_open(struct vh_store *s, struct vh_reactor *r,
 			  struct vh_store_channel *below, struct vh_store_channel **ch);
+
+/* What the step's system call returned, or -errno. */
+int64_t vh_step_call(const struct vh_file *f, const struct vh_step *step);
+/* All steps of a request that was begun. */
+void vh_step_call_all(struct vh_file *f, struct vh_store_io *io);
 
 int vh_file_pool_create(struct vh_file *f, const char *tag);
 void vh_file_pool_destroy(struct vh_file_pool *pool); /* NULL is fine */

@@ -5,13 +5,10 @@
  * what ended comes back to the channel's reactor as a message.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "reactor/reactor.h"
@@ -32,29 +29,6 @@ struct vh_file_pool {
 
 /* ---- The threads ---- */
 
-static int64_t call(const struct vh_file *f, const struct vh_step *step)
-{
-	const int n = (int)step->n_iov;
-	const off_t off = (off_t)step->off;
-	int64_t res = -1;
-
-	switch (step->kind) {
-	case VH_STEP_READ:
-		res = preadv2(f->fd, step->iov, n, off, 0);
-		break;
-	case VH_STEP_WRITE:
-		res = pwritev2(f->fd, step->iov, n, off, step->mode);
-		break;
-	case VH_STEP_SYNC:
-		res = fdatasync(f->fd);
-		break;
-	case VH_STEP_FALLOCATE:
-		res = fallocate(f->fd, step->mode, off, (off_t)step->len);
-		break;
-	}
-	return res < 0 ? -errno : res;
-}
-
 static void ended(struct vh_post *post)
 {
 	struct vh_store_io *io = vh_container_of(post, struct vh_store_io, post);
@@ -64,11 +38,7 @@ static void ended(struct vh_post *post)
 
 static void do_all_steps(struct vh_file *f, struct vh_store_io *io)
 {
-	struct vh_step step;
-
-	while (vh_step_get(f, io, &step))
-		if (!vh_step_took(f, io, call(f, &step)))
-			break;
+	vh_step_call_all(f, io);
 	vh_reactor_post_node(io->channel->reactor, &io->post);
 }
 

@@ -26,15 +26,19 @@ static void file_close(struct vh_store *s)
 	free(f);
 }
 
-/* io_uring if it can be had, else threads. */
+/* None for memory; io_uring if it can be had, else threads. */
 static int choose_engine(struct vh_file *f, const struct vh_store_params *p,
 			 const char *tag)
 {
 	const struct speaker who = {tag};
-	int err = p->aio == VH_STORE_AIO_THREADS ? 0 : vh_uring_try();
+	int err;
 
+	f->is_sync = f->is_memory && p->aio == VH_STORE_AIO_BEST;
+	if (f->is_sync)
+		return 0;
 	if (p->aio == VH_STORE_AIO_THREADS)
 		return vh_file_pool_create(f, tag);
+	err = vh_uring_try();
 	if (!err)
 		return 0;
 	vh_log(&who, p->aio == VH_STORE_AIO_URING ? VH_LOG_ERROR : VH_LOG_WARN,
@@ -84,8 +88,12 @@ static int file_refresh(struct vh_store *s)
 static int file_channel_open(struct vh_store *s, struct vh_reactor *r,
 			     struct vh_store_channel *below, struct vh_store_channel **ch)
 {
-	return vh_file_of(s)->pool ? vh_threads_channel_open(s, r, below, ch)
-				   : vh_uring_channel_open(s, r, below, ch);
+	const struct vh_file *f = vh_file_of(s);
+
+	if (f->is_sync)
+		return vh_sync_channel_open(s, r, below, ch);
+	return f->pool ? vh_threads_channel_open(s, r, below, ch)
+		       : vh_uring_channel_open(s, r, below, ch);
 }
 
 const struct vh_store_kind vh_store_file = {

@@ -7,7 +7,7 @@
  *	step.c   a request as a row of system calls, and what goes wrong with them
  *	uring.c  an engine: io_uring, one ring a channel
  *	threads.c  an engine: a few threads a store, where io_uring is not to be had
- *	sync.c   those system calls
+ *	sync.c   an engine: the reactor's own thread, for a file that is memory
  */
 #ifndef VH_STORE_FILE_H
 #define VH_STORE_FILE_H
@@ -44,6 +44,8 @@ struct vh_file {
 	uint32_t mem_align; /* memory at multiples of this ...      */
 	uint32_t off_align; /* offsets and lengths at those of this */
 	bool register_memory;
+	bool is_memory;		   /* on tmpfs                     */
+	bool is_sync;		   /* the engine is sync.c         */
 	struct vh_file_pool *pool; /* of threads.c; NULL: io_uring  */
 	/* Any thread. */
 	uint32_t cannot; /* enum vh_file_cannot: found out so far */
@@ -101,6 +103,8 @@ int vh_uring_channel_open(struct vh_store *s, struct vh_reactor *r,
 int64_t vh_step_call(const struct vh_file *f, const struct vh_step *step);
 /* All steps of a request that was begun. */
 void vh_step_call_all(struct vh_file *f, struct vh_store_io *io);
+int vh_sync_channel_open(struct vh_store *s, struct vh_reactor *r,
+			 struct vh_store_channel *below, struct vh_store_channel **ch);
 
 int vh_file_pool_create(struct vh_file *f, const char *tag);
 void vh_file_pool_destroy(struct vh_file_pool *pool); /* NULL is fine */

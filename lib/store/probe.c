@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -188,7 +190,9 @@ static int probe_device(const struct probe *b, struct vh_store_info *info)
 static void probe_regular(const struct probe *b, struct vh_store_info *info)
 {
 	const uint64_t block = (uint64_t)b->st.st_blksize;
+	struct statfs fs;
 
+	b->f->is_memory = !fstatfs(b->f->fd, &fs) && fs.f_type == TMPFS_MAGIC;
 	info->block_size = info->physical_block = info->discard_unit = SECTOR;
 	if (vh_is_power_of_two(block) && block >= SECTOR && block <= 65536)
 		info->physical_block = info->discard_unit = (uint32_t)block;
@@ -265,7 +269,10 @@ static int choose_direct(const struct probe *b, const struct vh_store_info *info
 	const uint32_t block = asked > info->block_size ? asked : info->block_size;
 	int flags = fcntl(b->f->fd, F_GETFL) & ~(O_NONBLOCK | O_DIRECT);
 
-	b->f->direct = !b->p->no_direct && direct_is_possible(b, block);
+	/* tmpfs takes O_DIRECT, with its rules, and goes through the page cache all the
+	 * same. */
+	b->f->direct = !b->p->no_direct && !b->f->is_memory &&
+		       direct_is_possible(b, block);
 	if (b->f->direct)
 		flags |= O_DIRECT;
 	return fcntl(b->f->fd, F_SETFL, flags) ? cannot_open(b, -errno) : 0;

@@ -93,7 +93,7 @@ struct vh_store;
 
 /* How a file is read and written. */
 enum vh_store_aio {
-	VH_STORE_AIO_BEST, /* io_uring where it is permitted, else threads */
+	VH_STORE_AIO_BEST, /* neither on tmpfs; io_uring where permitted; else threads */
 	VH_STORE_AIO_URING,
 	VH_STORE_AIO_THREADS,
 };

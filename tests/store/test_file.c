@@ -19,6 +19,7 @@ static const struct way ways[] = {
 	{"uring, direct, registered", ON_DISK, {"aio=uring", "register=on", NULL}},
 	{"uring, buffered", ON_DISK, {"aio=uring", "direct=off", NULL}},
 	{"uring, tmpfs", IN_MEMORY, {"aio=uring", "register=off", NULL}},
+	{"at once, tmpfs", IN_MEMORY, {"register=off", NULL}},
 	{"threads, direct", ON_DISK, {"aio=threads", NULL}},
 	{"threads, buffered", ON_DISK, {"aio=threads", "direct=off", NULL}},
 	{"threads, tmpfs", IN_MEMORY, {"aio=threads", NULL}},

@@ -375,12 +375,18 @@ static void a_file_with_threads_is_like_the_model(void **state)
 	FILE_LIKE_THE_MODEL(IN_MEMORY, N_WRAPPINGS, "aio=threads");
 }
 
+static void a_file_on_tmpfs_is_like_the_model(void **state)
+{
+	FILE_LIKE_THE_MODEL(IN_MEMORY, N_WRAPPINGS, "register=off");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_is_like_the_model),
 		cmocka_unit_test(a_file_with_io_uring_is_like_the_model),
 		cmocka_unit_test(a_file_with_threads_is_like_the_model),
+		cmocka_unit_test(a_file_on_tmpfs_is_like_the_model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

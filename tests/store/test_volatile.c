@@ -210,7 +210,7 @@ static void a_flush_waits_for_that_of_another_channel(void **state)
 	struct rig rig;
 
 	image_new(&i, IN_MEMORY, CAPACITY);
-	rig_open(&rig, i.word, "volatile=on");
+	rig_open(&rig, i.word, "volatile=on", "aio=uring");
 	assert_int_equal(vh_store_channel_open(rig.s, other, &ch), 0);
 	write_all(&rig, 'a', 0, 0);
 	request_init(&a, VH_STORE_FLUSH, 0, NULL, 0);
@@ -243,7 +243,7 @@ static void a_flush_that_waits_for_another_channel_can_be_cancelled(void **state
 	struct rig rig;
 
 	image_new(&i, IN_MEMORY, CAPACITY);
-	rig_open(&rig, i.word, "volatile=on");
+	rig_open(&rig, i.word, "volatile=on", "aio=uring");
 	assert_int_equal(vh_store_channel_open(rig.s, other, &ch), 0);
 	write_all(&rig, 'a', 0, 0);
 	request_init(&a, VH_STORE_FLUSH, 0, NULL, 0);

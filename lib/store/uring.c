@@ -18,8 +18,10 @@
 #include "store/uring.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -336,6 +338,24 @@ static const struct vh_store_kind uring_kind = {
 
 /* ---- Birth ---- */
 
+/*
+ * What the kernel cannot do without waiting it gives to workers of its own, which stay on
+ * the CPUs of this thread.  On the one CPU of a pinned thread that polls they would only
+ * run in its pauses, so they may go wherever else the process may.
+ */
+static void let_workers_go(struct vh_uring *u)
+{
+	cpu_set_t here, all;
+
+	if (sched_getaffinity(0, sizeof(here), &here) || CPU_COUNT(&here) != 1 ||
+	    sched_getaffinity(getpid(), sizeof(all), &all))
+		return;
+	CPU_OR(&all, &all, &here);
+	CPU_XOR(&all, &all, &here);
+	if (CPU_COUNT(&all))
+		io_uring_register_iowq_aff(&u->ring, sizeof(all), &all);
+}
+
 static int open_ring(struct vh_uring *u, struct vh_reactor *r)
 {
 	int err = make_ring(&u->ring, ENTRIES);
@@ -345,6 +365,7 @@ static int open_ring(struct vh_uring *u, struct vh_reactor *r)
 	/* Half of what the completion queue holds: a cancellation has one, too. */
 	u->room = 2 * ENTRIES;
 	u->has_file = !io_uring_register_files(&u->ring, &u->file->fd, 1);
+	let_workers_go(u);
 	vh_uring_memory_init(u);
 	u->poller = (struct vh_poller){.ops = &poller_ops, .fd = u->ring.ring_fd};
 	err = vh_poller_add(r, &u->poller);

@@ -303,6 +303,33 @@ static void a_chain_that_was_only_fetched_is_not_marked(void **state)
 	bench_close(&b);
 }
 
+/* ---- Drivers that use heads again before they were told that they are used ---- */
+
+static void more_heads_than_the_ring_has_are_not_staged(void **state)
+{
+	uint8_t mem[MEM_SIZE] __attribute__((aligned(64))) = {0};
+	struct vh_chain *c[NUM];
+	struct bench b;
+
+	(void)state;
+	driver_offers_all(mem);
+	bench_open(&b, mem);
+	assert_int_equal(bench_start(&b), 0);
+	assert_int_equal(take(&b, c, 4), 4);
+	bench_close(&b);
+
+	for (unsigned i = 0; i < NUM; i++)
+		write16(mem + AVAIL + 4 + 2 * i, (uint16_t)i);
+	write16(mem + AVAIL + 2, 4 + NUM); /* and 4 are owed */
+	bench_open(&b, mem);
+	assert_int_equal(bench_start(&b), 0);
+	assert_int_equal(take(&b, c, NUM), 4);
+	for (unsigned i = 0; i < 4; i++)
+		vh_ring_push(b.ring, c[i], 16);
+	assert_int_equal(vh_ring_pop(b.ring, c, NUM), -EPROTO);
+	bench_close(&b);
+}
+
 /* ---- Spoilt regions ---- */
 
 static void expect_refused(void (*spoil)(uint8_t *region), const char *word)
@@ -391,6 +418,7 @@ int main(void)
 		cmocka_unit_test(what_was_begun_first_comes_first),
 		cmocka_unit_test(what_was_given_back_unseen_is_still_owed),
 		cmocka_unit_test(a_chain_that_was_only_fetched_is_not_marked),
+		cmocka_unit_test(more_heads_than_the_ring_has_are_not_staged),
 		cmocka_unit_test(a_region_that_cannot_be_right_is_refused),
 		cmocka_unit_test(any_region_does_no_harm),
 	};

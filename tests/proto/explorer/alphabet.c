@@ -31,7 +31,9 @@ const struct letter letters[] = {
 	MESSAGE(DEVICE, "features not offered", SET_FEATURES, 0, VH_BIT(63)),
 	MESSAGE(BOTH, "get features", GET_FEATURES, 0, 0),
 	MESSAGE(DEVICE, "set owner", SET_OWNER, 0, 0),
-	MESSAGE(DEVICE, "get in-flight fd", GET_INFLIGHT_FD, 0, 0),
+	MESSAGE(DEVICE, "get inflight fd", GET_INFLIGHT_FD, 0, 256),
+	MESSAGE(DEVICE, "inflight fd", SET_INFLIGHT_FD, 0, 256),
+	MESSAGE(DEVICE, "inflight fd for smaller rings", SET_INFLIGHT_FD, 0, 128),
 	/* Memory. */
 	MESSAGE(BOTH, "memory A", SET_MEM_TABLE, 0, 1),
 	MESSAGE(RINGS, "memory A and B", SET_MEM_TABLE, 0, 3),
@@ -143,6 +145,12 @@ static void build(const struct letter *l, const struct vh_backend *b, struct vh_
 	case VH_PAYLOAD_CONFIG:
 		m->config.offset = m->config.flags = 0;
 		m->config.size = 8;
+		break;
+	case VH_PAYLOAD_INFLIGHT:
+		m->inflight = (struct vh_wire_inflight){
+			.size = vh_inflight_stride((uint32_t)l->value),
+			.n_queues = 1,
+			.queue_size = (uint16_t)l->value};
 		break;
 	default:
 		build_u64(m, l, b);

@@ -7,6 +7,7 @@
 #include "../../../lib/proto/backend_device.c"
 #include "../../../lib/proto/backend_features.c"
 #include "../../../lib/proto/backend_handlers.c"
+#include "../../../lib/proto/backend_inflight.c"
 #include "../../../lib/proto/backend_memory.c"
 #include "../../../lib/proto/backend_ring.c"
 #include "../../../lib/proto/backend_vring.c"

@@ -53,7 +53,7 @@ void state_init(struct state *s)
 				     VH_BIT(VH_PF_BACKEND_REQ) | VH_BIT(VH_PF_CONFIG) |
 				     VH_BIT(VH_PF_RESET_DEVICE) |
 				     VH_BIT(VH_PF_CONFIGURE_MEM_SLOTS) |
-				     VH_BIT(VH_PF_STATUS),
+				     VH_BIT(VH_PF_STATUS) | VH_BIT(VH_PF_INFLIGHT_SHMFD),
 		.n_vrings = 2,
 		.queue_num = 2,
 	};

@@ -384,8 +384,12 @@ static void next_request(struct vh_session *s)
 /* The driver has let go of its requests, also of those that broke the device. */
 static void reset_device(struct vh_session *s)
 {
+	const struct vh_backend *b = &s->machine;
+
+	/* Only what is in use: the area may be as long as the front-end likes. */
 	if (s->inflight)
-		memset(s->inflight->addr, 0, s->inflight->len);
+		memset(s->inflight->addr, 0,
+		       b->inflight_queues * vh_inflight_stride(b->inflight_size));
 	if (s->device->ops.reset)
 		s->device->ops.reset(s->device);
 }

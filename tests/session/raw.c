@@ -6,12 +6,15 @@
 #include <linux/virtio_ids.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "mem/guard.h"
 
 #define NEED_REPLY (VH_FLAG_VERSION | VH_FLAG_NEED_REPLY)
 
@@ -50,8 +53,8 @@ static int read_config(struct vh_device *d, size_t off, void *buf, size_t len)
 	return 0;
 }
 
-static const struct vh_device_ops hoard = {
-	.size = sizeof(hoard),
+const struct vh_device_ops raw_hoard = {
+	.size = sizeof(raw_hoard),
 	.name = "hoard",
 	.virtio_id = VIRTIO_ID_RNG,
 	.queues = 1, /* two chains of two queues may have one place in held[] */
@@ -65,7 +68,8 @@ static void *run(void *server)
 	return (void *)(intptr_t)vh_server_run(server);
 }
 
-static void serve(struct raw *r)
+static void serve(struct raw *r, const struct vh_device_ops *ops,
+		  const struct vh_param *params, size_t n)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		const struct vh_reactor_params p = {.size = sizeof(p),
@@ -77,11 +81,13 @@ static void serve(struct raw *r)
 	}
 	assert_int_equal(vh_server_create(r->reactor, 2, &r->server), 0);
 	assert_int_equal(
-		vh_server_add(r->server, &hoard, r, r->rig->address, NULL, 0, NULL), 0);
+		vh_server_add(r->server, ops, r, r->rig->address, params, n, &r->device),
+		0);
 	assert_int_equal(pthread_create(&r->thread, NULL, run, r->server), 0);
 }
 
-int raw_setup(void **state)
+int raw_open(void **state, const struct vh_device_ops *ops, const struct vh_param *params,
+	     size_t n)
 {
 	struct raw *r = calloc(1, sizeof(*r));
 	void *rig;
@@ -97,9 +103,14 @@ int raw_setup(void **state)
 	r->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r->err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	serve(r);
+	serve(r, ops, params, n);
 	*state = r;
 	return 0;
+}
+
+int raw_setup(void **state)
+{
+	return raw_open(state, &raw_hoard, NULL, 0);
 }
 
 int raw_teardown(void **state)
@@ -125,6 +136,25 @@ int raw_teardown(void **state)
 		return -1;
 	}
 	return rig_teardown(&rig);
+}
+
+/* ---- The guard ---- */
+
+static struct sigaction guard;
+
+void raw_install_guard(void)
+{
+	static uint8_t byte;
+	unsigned slot;
+
+	if (vh_guard_add(&byte, 1, -1, &slot) == 0)
+		vh_guard_remove(slot);
+	sigaction(SIGBUS, NULL, &guard);
+}
+
+void raw_use_guard(void)
+{
+	sigaction(SIGBUS, &guard, NULL);
 }
 
 /* ---- Messages ---- */
@@ -223,8 +253,7 @@ void raw_connect(struct raw *r)
 	}
 }
 
-/* All that is offered, but for the log. */
-static void negotiate(struct raw *r)
+void raw_negotiate(struct raw *r)
 {
 	uint64_t features, protocol;
 
@@ -276,7 +305,7 @@ void raw_run(struct raw *r, uint32_t num, uint16_t base)
 	raw_connect(r); /* before that, the last ring may still be written */
 	memset(r->mem, 0, RAW_MEMORY);
 	memcpy(r->mem + RAW_USED + 2, &base, 2);
-	negotiate(r);
+	raw_negotiate(r);
 	assert_int_equal(raw_table(r, 2), 0);
 	raw_start_ring(r, num, base);
 }

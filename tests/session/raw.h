@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A front-end of bytes for a device that is served at a real socket, by reactors
- * on threads of their own.  The device keeps every chain until it is told to
- * let go.
+ * on threads of their own.  It is the hoard, which keeps every chain until it is told
+ * to let go, or any other.
  */
 #ifndef VH_TESTS_SESSION_RAW_H
 #define VH_TESTS_SESSION_RAW_H
@@ -28,6 +28,7 @@ struct raw {
 	struct rig *rig;
 	struct vh_reactor *reactor[2];
 	struct vh_server *server;
+	struct vh_device *device;
 	pthread_t thread;
 
 	int fd; /* the connection; -1: none */
@@ -36,21 +37,35 @@ struct raw {
 	uint32_t num;
 	uint16_t avail;
 
-	/* The device's reactor. */
+	/* The hoard's reactor. */
 	bool stubborn; /* keep them although the queue is to drain; set before a run */
 	struct vh_chain *held[256];
 	uint32_t n_held; /* read by anybody */
 };
 
-/* A served device; in the end no fd, no file and no mapping is left. */
+extern const struct vh_device_ops raw_hoard; /* its ctx is the struct raw */
+
+/* A served device, by default the hoard; in the end no fd, no file and no mapping is
+ * left. */
+int raw_open(void **state, const struct vh_device_ops *ops, const struct vh_param *params,
+	     size_t n);
 int raw_setup(void **state);
 int raw_teardown(void **state);
 
 #define RAW_TEST(fn) cmocka_unit_test_setup_teardown(fn, raw_setup, raw_teardown)
 
+/*
+ * The guard of mem/guard.h installs its handler once, and cmocka takes SIGBUS for each
+ * test: do the first in main(), the second in a test of files that shrink.
+ */
+void raw_install_guard(void);
+void raw_use_guard(void);
+
 /* Come in: the session of whoever was there before has ended when this returns. */
 void raw_connect(struct raw *r);
 void raw_hang_up(struct raw *r);
+/* Take all that is offered, but for the log. */
+void raw_negotiate(struct raw *r);
 
 /* One message; false: nobody listens any more. */
 bool raw_say(struct raw *r, uint32_t id, uint32_t flags, const void *payload,

@@ -12,8 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mem/guard.h"
-
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* ---- File descriptors ---- */
@@ -257,25 +255,12 @@ static void a_log_that_its_file_does_not_hold_is_not_mapped(void **state)
 
 /* ---- Files that shrink ---- */
 
-/* The guard installs its handler once, and cmocka takes SIGBUS for each test. */
-static struct sigaction guard;
-
-static void guard_install(void)
-{
-	static uint8_t byte;
-	unsigned slot;
-
-	if (vh_guard_add(&byte, 1, -1, &slot) == 0)
-		vh_guard_remove(slot);
-	sigaction(SIGBUS, NULL, &guard);
-}
-
 static void a_file_that_shrinks_ends_its_connection_only(void **state)
 {
 	struct raw *r = *state;
 	const uint64_t one = 1;
 
-	sigaction(SIGBUS, &guard, NULL);
+	raw_use_guard();
 	raw_run(r, 16, 0);
 	assert_int_equal(ftruncate(r->mem_fd, 4096), 0); /* only descriptors are left */
 	assert_int_equal(write(r->kick, &one, sizeof(one)), sizeof(one));
@@ -300,6 +285,6 @@ int main(void)
 		RAW_TEST(a_file_that_shrinks_ends_its_connection_only),
 	};
 
-	guard_install();
+	raw_install_guard();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

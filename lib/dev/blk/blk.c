@@ -107,6 +107,14 @@ static void lane_is_late(struct vh_timer *t)
 	vh_store_cancel(l->channel);
 }
 
+/* drain-timeout is for those who are waited for, not for what comes later. */
+void blk_lane_is_idle(struct blk_lane *l, unsigned q)
+{
+	l->draining &= ~(1ull << q);
+	if (!l->draining)
+		vh_timer_disarm(l->reactor, &l->late);
+}
+
 static struct blk_lane *lane_create(struct blk *b, struct vh_reactor *r)
 {
 	struct blk_lane *l = calloc(1, sizeof(*l));
@@ -225,7 +233,10 @@ static void blk_queue_drain(struct vh_queue *q)
 {
 	struct blk_lane *l = lane_of(q);
 
-	if (l->blk->drain_timeout && !vh_timer_is_armed(&l->late))
+	if (!l->blk->drain_timeout)
+		return;
+	l->draining |= 1ull << vh_queue_index(q);
+	if (!vh_timer_is_armed(&l->late))
 		vh_timer_arm(l->reactor, &l->late, l->blk->drain_timeout * NS_PER_S);
 }
 

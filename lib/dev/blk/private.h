@@ -31,9 +31,11 @@ struct blk_lane {
 	struct vh_store_channel *channel; /* NULL while none is           */
 	struct iovec *memory;		  /* what the channel knows of     */
 	unsigned n_memory;
-	struct vh_deferred start; /* end of the turn: go          */
-	struct vh_timer late;	  /* drain-timeout                */
-	struct blk_request *free; /* requests to be used again    */
+	struct vh_deferred start;	/* end of the turn: go          */
+	struct vh_timer late;		/* drain-timeout                */
+	struct blk_request *free;	/* requests to be used again    */
+	uint64_t draining;		/* a bit for each queue that is waited for */
+	unsigned n_out[BLK_MAX_QUEUES]; /* requests under way, of each queue */
 };
 
 struct blk {
@@ -55,6 +57,18 @@ struct blk {
 uint64_t blk_offer(struct vh_device *d);
 int blk_read_config(struct vh_device *d, size_t off, void *buf, size_t len);
 int blk_write_config(struct vh_device *d, size_t off, const void *buf, size_t len);
+
+/* ---- blk.c: the queue's reactor ---- */
+
+/* Queue @q has no request under way any more. */
+void blk_lane_is_idle(struct blk_lane *l, unsigned q);
+
+static inline void blk_lane_count(struct blk_lane *l, unsigned q, int more)
+{
+	l->n_out[q] += (unsigned)more;
+	if (!l->n_out[q] && l->draining)
+		blk_lane_is_idle(l, q);
+}
 
 /* ---- request.c: the queue's reactor ---- */
 

@@ -88,6 +88,7 @@ static void request_finish(struct blk_request *r, int err)
 	struct vh_chain *c = r->chain;
 	const size_t written = r->writable;
 
+	blk_lane_count(r->lane, vh_queue_index(vh_chain_queue(c)), -1);
 	request_put(r);
 	chain_finish(c, status_of(err), written);
 }
@@ -334,6 +335,7 @@ static bool request_begin(struct blk_lane *l, struct vh_chain *c)
 	r->lane = l;
 	r->chain = c;
 	r->writable = writable;
+	blk_lane_count(l, vh_queue_index(vh_chain_queue(c)), 1);
 	request_run(r, &h);
 	return true;
 }

@@ -197,6 +197,10 @@ static void swap(struct vh_queue *q, struct vh_handover *h)
 	q->fetching = true;
 	q->finishing = false;
 	fine = announce(q, old, starts) && fine;
+	/* Who served the ring before may have filled it and not lived to call, or called
+	 * when the front-end had let go of that fd already. */
+	if (starts && v->call)
+		vh_signal_fire(v->call);
 	if (!fine)
 		vh_queue_report_broken(q);
 	vh_queue_poll_again(q);

@@ -262,6 +262,20 @@ static void a_broken_ring_is_told_and_stops_nobody_else(void **state)
 	end(&s);
 }
 
+/* Whoever served it before may have died between the used index and the call. */
+static void a_ring_that_starts_is_called_for(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s, "loop:change");
+	raw_hear(s.r.call);
+	raw_send_stop(&s.r);
+	raw_start(&s.r, raw_base(&s.r));
+	raw_hear(s.r.call);
+	end(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +289,7 @@ int main(void)
 		cmocka_unit_test(a_front_end_may_die_while_its_answer_waits),
 		cmocka_unit_test(a_status_is_told_as_it_was_set),
 		cmocka_unit_test(a_broken_ring_is_told_and_stops_nobody_else),
+		cmocka_unit_test(a_ring_that_starts_is_called_for),
 	};
 
 	vh_log_set(VH_LOG_WARN, on_log, NULL);

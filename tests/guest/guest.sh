@@ -182,6 +182,20 @@ wait_for_guest()
 	done
 }
 
+# boot_id NAME: another one after each boot
+boot_id()
+{
+	in_guest "$1" cat /proc/sys/kernel/random/boot_id
+}
+
+# has_new_boot_id NAME OLD
+has_new_boot_id()
+{
+	local id
+	id=$(timeout 10 "$GUEST_DIR/run_in_guest.py" "$LAB_TMP/$1.agent" 5 \
+		cat /proc/sys/kernel/random/boot_id 2>/dev/null) && [ "$id" != "$2" ]
+}
+
 # qmp NAME COMMAND [KEY=VALUE]...: asks the guest's QEMU to do something
 qmp()
 {

@@ -6,18 +6,6 @@
 
 . "$(dirname "$0")/guest.sh"
 
-boot_id()
-{
-	in_guest "$1" cat /proc/sys/kernel/random/boot_id
-}
-
-has_new_boot_id()
-{
-	local id
-	id=$(timeout 10 "$GUEST_DIR/run_in_guest.py" "$LAB_TMP/$1.agent" 5 \
-		cat /proc/sys/kernel/random/boot_id 2>/dev/null) && [ "$id" != "$2" ]
-}
-
 # reboot_by HOW...: bob reboots by this command and is given his address again
 reboot_by()
 {

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A guest has a file system on a disk of two queues. The daemon is killed while requests
-# are on their way, and started again: nobody in the guest is told, and nothing is lost,
-# as the guest sees it and as this machine finds it in the file afterwards.
+# A guest has a file system on a disk of two queues. While requests are on their way the
+# daemon is killed, or asked to end, and started again: nobody in the guest is told, and
+# nothing is lost, as the guest sees it and as this machine finds it in the file afterwards.
 
 . "$(dirname "$0")/disk.sh"
 
@@ -22,12 +22,15 @@ expect "a file system is made and mounted" mount_disk alice /dev/vda
 expect "a file is written" in_guest alice \
 	"dd if=/dev/urandom of=/mnt/before bs=1M count=4 2>/dev/null && sync"
 
-start_fio alice /mnt/verified 8M
+start_fio alice /mnt/verified 12M
 for round in 1 2; do
 	restart_disks "${serve[@]}"
 	expect "fio waited for the disk, round $round" in_guest alice "pidof fio >/dev/null"
 	wait_until 60 "requests complete again" has_completed blk0 100
 done
+expect "the daemon ends when it is asked amid requests" stop disks
+expect "fio waits for the disk" in_guest alice "pidof fio >/dev/null"
+start_disks "${serve[@]}"
 expect "fio finds all that it wrote" fio_is_content alice
 was=$(checksum alice before)
 verified=$(checksum alice verified)

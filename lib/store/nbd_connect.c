@@ -55,7 +55,8 @@ static int failed(struct vh_nbd_connection *c, int err, const char *cause)
 	if (c->nbd)
 		nbd_close(c->nbd);
 	c->nbd = NULL;
-	return err ? -err : -EIO;
+	c->err = err ? -err : -EIO;
+	return c->err;
 }
 
 static int failed_in_libnbd(struct vh_nbd_connection *c)

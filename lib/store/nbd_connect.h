@@ -28,6 +28,7 @@ struct vh_nbd_connection {
 	struct nbd_handle *nbd; /* NULL: there is none, because of @cause */
 	struct vh_nbd_caps caps;
 	char cause[256];
+	int err; /* that goes with it: -errno */
 };
 
 #define VH_NBD_TIMEOUT_MS 5000

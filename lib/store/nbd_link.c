@@ -280,6 +280,14 @@ static void link_retry_later(struct vh_nbd_link *l, const char *cause)
 	vh_timer_arm(l->reactor, &l->retry, l->delay);
 }
 
+static bool link_is_given_up(struct vh_nbd_link *l, const struct vh_nbd_connection *c)
+{
+	/* Nobody listens: so nobody has a better connection either. */
+	if (c->err == -ECONNREFUSED || c->err == -ENOENT)
+		return false;
+	return l->refused && l->refused(l, c->cause);
+}
+
 static void link_connected(void *arg, struct vh_nbd_connection *c)
 {
 	struct vh_nbd_link *l = arg;
@@ -287,10 +295,12 @@ static void link_connected(void *arg, struct vh_nbd_connection *c)
 
 	l->call = NULL;
 	if (!c->nbd) {
-		link_retry_later(l, c->cause);
+		if (!link_is_given_up(l, c))
+			link_retry_later(l, c->cause);
 		return;
 	}
 	l->now = *c;
+	l->refused = NULL;
 	tell_return(l, was.size ? &was : &c->caps);
 	link_go(l);
 }

@@ -17,6 +17,12 @@ struct vh_nbd_link {
 	struct vh_reactor *reactor; /* NULL: attached to none */
 	/* The request is done; it may be submitted again at once. */
 	void (*done)(struct vh_nbd_link *l, struct vh_store_io *io, int err);
+	/*
+	 * The server is there, but has not one connection for this link.  True: somebody
+	 * else has taken what is @waiting, and it is detached for good; false: it tries
+	 * again.  NULL: it always does, as it does once it was connected.
+	 */
+	bool (*refused)(struct vh_nbd_link *l, const char *cause);
 
 	struct vh_nbd_connection now; /* .nbd is NULL: not connected */
 	struct vh_event event;

@@ -2,9 +2,9 @@
 /*
  * See nbd_share.h.
  *
- * Theory of operation.  Members put what they want into the inbox and summon the home's
- * reactor, unless they are there themselves.  When the home leaves, it detaches the link
- * and names another home, which attaches it as soon as it is summoned.
+ * Theory of operation.  The first to join is the home, which has the link.  Others put
+ * what they want into the inbox and summon the home's reactor.  When the home leaves, it
+ * detaches the link and names another, which attaches it as soon as it is summoned.
  *
  * Each member has a summons of its own.  With one for all, that went on from a reactor
  * that is no home any more to the one that is, nobody would hear of the new home while
@@ -142,25 +142,52 @@ static void share_summoned(struct vh_post *post)
 
 /* ---- Members ---- */
 
-int vh_nbd_share_join(struct vh_nbd_share *s, struct vh_nbd_member *m)
+static struct vh_nbd_summons *summons_new(struct vh_nbd_share *s, struct vh_nbd_member *m)
 {
-	m->summons = malloc(sizeof(*m->summons));
+	struct vh_nbd_summons *u = malloc(sizeof(*u));
+
+	if (u)
+		*u = (struct vh_nbd_summons){
+			.post.fn = share_summoned,
+			.share = s,
+			.member = m,
+		};
+	return u;
+}
+
+static int join(struct vh_nbd_share *s, struct vh_nbd_member *m, bool only_first)
+{
+	bool is_first, joins;
+
+	vh_list_init(&m->cancel.link);
+	m->summons = summons_new(s, m);
 	if (!m->summons)
 		return -ENOMEM;
-	*m->summons = (struct vh_nbd_summons){
-		.post.fn = share_summoned,
-		.share = s,
-		.member = m,
-	};
-	vh_list_init(&m->cancel.link);
 	pthread_mutex_lock(&s->lock);
-	vh_list_append(&s->members, &m->link);
-	if (!s->home) {
+	is_first = !s->home;
+	joins = is_first || !only_first;
+	if (joins)
+		vh_list_append(&s->members, &m->link);
+	if (is_first) {
 		s->home = m;
-		summon(s);
+		s->attached = true;
 	}
 	pthread_mutex_unlock(&s->lock);
-	return 0;
+	if (is_first)
+		vh_nbd_link_attach(&s->link, m->reactor);
+	if (!joins)
+		free(m->summons);
+	return joins ? 0 : -EBUSY;
+}
+
+int vh_nbd_share_join(struct vh_nbd_share *s, struct vh_nbd_member *m)
+{
+	return join(s, m, false);
+}
+
+int vh_nbd_share_join_first(struct vh_nbd_share *s, struct vh_nbd_member *m)
+{
+	return join(s, m, true);
 }
 
 /* Under the lock. */

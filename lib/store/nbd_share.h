@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One link for the channels of many reactors, for a server that wants one connection.
- * It lives on the reactor of one of them, its home; others send their requests there.
+ * One link for the channels of many reactors, for a server that wants one connection, or
+ * has fewer than there are channels.  It lives on the reactor of one of them, its home;
+ * others send their requests there.
  */
 #ifndef VH_STORE_NBD_SHARE_H
 #define VH_STORE_NBD_SHARE_H
@@ -29,6 +30,8 @@ void vh_nbd_share_free(struct vh_nbd_share *s);
 
 /* Each on the member's reactor.  Joining: 0, or -ENOMEM. */
 int vh_nbd_share_join(struct vh_nbd_share *s, struct vh_nbd_member *m);
+/* The same, but -EBUSY if it has a member. */
+int vh_nbd_share_join_first(struct vh_nbd_share *s, struct vh_nbd_member *m);
 void vh_nbd_share_leave(struct vh_nbd_share *s, struct vh_nbd_member *m);
 void vh_nbd_share_submit(struct vh_nbd_share *s, struct vh_nbd_member *m,
 			 struct vh_store_io *io);

@@ -170,6 +170,85 @@ static void all_may_leave_before_a_summons_arrives(void **state)
 	assert_int_equal(n_said, 0);
 }
 
+/* ---- Fewer connections than channels ---- */
+
+/* Two channels of one reactor and one of another: more than the server takes. */
+static void expect_three_channels_served(void)
+{
+	struct vh_store_channel *third;
+	struct request w[2], r;
+
+	rig_open(&rig, server.word);
+	other_open();
+	assert_int_equal(vh_store_channel_open(rig.s, other.r, &third), 0);
+	request_init(&w[0], VH_STORE_WRITE, 0, memset(data, 'l', LEN), LEN);
+	request_init(&w[1], VH_STORE_WRITE, LEN, memset(data + LEN, 'm', LEN), LEN);
+	begin(&other, &w[0]);
+	vh_store_submit(third, &w[1].io);
+	vh_store_start(third);
+	drive_both_until(w[0].n_done && w[1].n_done);
+	assert_int_equal(w[0].err, 0);
+	assert_int_equal(w[1].err, 0);
+	request_init(&r, VH_STORE_READ, 0, back, 2 * LEN);
+	begin(&rig, &r);
+	drive_both_until(r.n_done);
+	assert_memory_equal(back, data, 2 * LEN);
+	vh_store_channel_close(third);
+	other_close();
+	rig_close(&rig);
+}
+
+static void who_gets_no_connection_shares_one_and_says_so_once(void **state)
+{
+	SERVER_START(&server, NBDKIT, "--filter=limit", MULTI, "limit=1");
+	expect_three_channels_served();
+	assert_int_equal(n_said, 1);
+	assert_true(was_said("no connection for each data thread"));
+	assert_true(was_said("--shared=0"));
+}
+
+/* This one does not refuse but lets wait: for as long as a connection may take. */
+static void who_waits_in_vain_for_a_connection_shares_one(void **state)
+{
+	if (!have_program("qemu-nbd"))
+		skip();
+	SERVER_START(&server, "qemu-nbd", "-f", "raw", "-t", "FILE", "--shared=2");
+	expect_three_channels_served();
+	assert_true(was_said("the server does not answer"));
+	assert_true(was_said("no connection for each data thread"));
+}
+
+static void a_server_of_one_client_serves_all_channels(void **state)
+{
+	if (!have_program("qemu-nbd"))
+		skip();
+	SERVER_START(&server, "qemu-nbd", "-f", "raw", "-t", "FILE", "--shared=1");
+	expect_three_channels_served();
+	assert_int_equal(n_said, 0);
+}
+
+/* A server that is away has no connection for anybody: that is no reason to share. */
+static void who_opens_a_channel_while_the_server_is_away_has_its_own_later(void **state)
+{
+	struct request r;
+
+	SERVER_START(&server, NBDKIT, MULTI);
+	rig_open(&rig, server.word);
+	server_kill(&server);
+	other_open();
+	request_init(&r, VH_STORE_READ, 0, back, LEN);
+	begin(&other, &r);
+	drive_until(other.r, was_said("refused"));
+	SERVER_START(&server, NBDKIT, MULTI);
+	/* The first channel's reactor does nothing for it. */
+	assert_int_equal(finish(&other, &r), 0);
+	assert_false(was_said("no connection for each data thread"));
+	other_close();
+	rig_close(&rig);
+}
+
+/* ---- Threads ---- */
+
 enum { THREADS = 3, TURNS = 150 };
 
 struct worker {
@@ -270,6 +349,10 @@ int main(void)
 		TEST(the_reactor_of_the_connection_may_leave),
 		TEST(a_request_follows_when_the_connection_leaves),
 		TEST(all_may_leave_before_a_summons_arrives),
+		TEST(who_gets_no_connection_shares_one_and_says_so_once),
+		TEST(who_waits_in_vain_for_a_connection_shares_one),
+		TEST(a_server_of_one_client_serves_all_channels),
+		TEST(who_opens_a_channel_while_the_server_is_away_has_its_own_later),
 		TEST(threads_share_a_server_with_one_connection),
 		TEST(threads_share_a_server_with_many_connections),
 	};

@@ -12,6 +12,9 @@ disk    a file on a disk, past the page cache, both through io_uring
 The disk's rows are compared with io_uring alone, too: the same requests to the same file
 from a program with no virtio (bare_uring.c), on the core of the daemons.  memory= has no
 equal in QEMU; it is listed without one.
+
+P50 is the latency that half of the requests did not exceed.  It says less than the
+throughput, but also on a machine that is busy with other things.
 """
 import os
 import shutil
@@ -70,13 +73,13 @@ def keys_of(load, args):
 
 
 def run_loads(cpu, command, args):
-    """Requests a second, by (rw, block size, depth)."""
+    """Requests a second and the median latency, by (rw, block size, depth)."""
     found = {}
     for load in LOADS:
         out = run_json(cpu, [*command, *keys_of(load, args)],
                        60 + 2 * args.seconds * len(load[2]))
         for row in out["rows"]:
-            found[load[0], load[1], row["depth"]] = row["iops"]
+            found[load[0], load[1], row["depth"]] = row["iops"], row.get("p50_us")
     return found
 
 
@@ -95,14 +98,17 @@ def measure_bare(place, args):
 
 
 def compare_stores(place, args):
-    """Samples by (store, peer), then by row."""
+    """Samples of throughput and of latency, by (store, peer), then by row."""
     stores = ["null", "tmpfs"] + (["disk"] if place.files["disk"] else [])
     samples = {}
 
     def take(store, peer, mine, theirs):
-        for row, iops in mine.items():
-            samples.setdefault((store, peer), {}).setdefault(row, Samples()).add(
-                iops, theirs and theirs[row])
+        rows = samples.setdefault((store, peer), {})
+        for row, (iops, p50) in mine.items():
+            their_iops, their_p50 = theirs[row] if theirs else (None, None)
+            throughput, latency = rows.setdefault(row, (Samples(), Samples()))
+            throughput.add(iops, their_iops)
+            latency.add(p50, their_p50)
 
     for pair in range(args.pairs):
         say(f"pair {pair + 1} of {args.pairs}")
@@ -118,22 +124,28 @@ def compare_stores(place, args):
 def rows_of(samples):
     rows = []
     for (store, peer), by_row in samples.items():
-        for (rw, block_size, depth), s in by_row.items():
-            mine, theirs, ratio = s.medians()
+        for (rw, block_size, depth), (throughput, latency) in by_row.items():
+            mine, theirs, ratio = throughput.medians()
+            p50, their_p50, _ = latency.medians()
             rows.append({"store": store, "peer": peer, "rw": rw, "block_size": block_size,
                          "depth": depth, "vhost_iops": mine, "peer_iops": theirs,
-                         "ratio": ratio, "ratios": s.ratios()})
+                         "vhost_p50_us": p50, "peer_p50_us": their_p50,
+                         "ratio": ratio, "ratios": throughput.ratios()})
     return rows
 
 
+def number(value, width, digits):
+    return f"{'-':>{width}}" if value is None else f"{value:>{width}.{digits}f}"
+
+
 def print_table(rows, pairs):
-    print(f"{'STORE':<7}{'PEER':<20} {'RW':<10}{'BLOCK':>7}{'DEPTH':>6} {'VHOST IOPS':>11} "
-          f"{'PEER IOPS':>11} {'RATIO':>7}  (median of {pairs})")
+    print(f"{'STORE':<7}{'PEER':<20}{'RW':<10}{'BLOCK':>7}{'DEPTH':>6}{'IOPS':>9}"
+          f"{'PEER':>9}{'RATIO':>7}{'P50 us':>9}{'PEER':>9}  (median of {pairs})")
     for r in rows:
-        theirs = (f"{r['peer_iops']:>11.0f} {r['ratio']:>7.2f}" if r["peer"]
-                  else f"{'-':>11} {'-':>7}")
-        print(f"{r['store']:<7}{r['peer'] or '-':<20} {r['rw']:<10}{r['block_size']:>7}"
-              f"{r['depth']:>6} {r['vhost_iops']:>11.0f} {theirs}")
+        print(f"{r['store']:<7}{r['peer'] or '-':<20}{r['rw']:<10}{r['block_size']:>7}"
+              f"{r['depth']:>6}" + number(r["vhost_iops"], 9, 0)
+              + number(r["peer_iops"], 9, 0) + number(r["ratio"], 7, 2)
+              + number(r["vhost_p50_us"], 9, 1) + number(r["peer_p50_us"], 9, 1))
 
 
 def fill_file(path):

@@ -36,9 +36,11 @@ static void other_open(void)
 	assert_int_equal(vh_store_channel_open(other.s, other.r, &other.ch), 0);
 }
 
-static void other_close(void)
+/* The store first: until it is closed, it may speak to a reactor. */
+static void close_both(void)
 {
 	vh_store_channel_close(other.ch);
+	rig_close(&rig);
 	vh_reactor_destroy(other.r);
 }
 
@@ -88,8 +90,7 @@ static void a_cancel_reaches_only_its_own_channel(void **state)
 	drive_both_until(mine.n_done && others.n_done == 2);
 	assert_int_equal(mine.err, 0);
 	assert_int_equal(others.err, 0);
-	other_close();
-	rig_close(&rig);
+	close_both();
 }
 
 /* ---- Many reactors ---- */
@@ -110,8 +111,7 @@ static void one_connection_serves_two_reactors(void **state)
 	begin(&rig, &r);
 	drive_both_until(r.n_done);
 	assert_true(is_all(back, 's', LEN));
-	other_close();
-	rig_close(&rig);
+	close_both();
 }
 
 /* The connection moves, with what is under way on it. */
@@ -194,8 +194,7 @@ static void expect_three_channels_served(void)
 	drive_both_until(r.n_done);
 	assert_memory_equal(back, data, 2 * LEN);
 	vh_store_channel_close(third);
-	other_close();
-	rig_close(&rig);
+	close_both();
 }
 
 static void who_gets_no_connection_shares_one_and_says_so_once(void **state)
@@ -243,8 +242,7 @@ static void who_opens_a_channel_while_the_server_is_away_has_its_own_later(void 
 	/* The first channel's reactor does nothing for it. */
 	assert_int_equal(finish(&other, &r), 0);
 	assert_false(was_said("no connection for each data thread"));
-	other_close();
-	rig_close(&rig);
+	close_both();
 }
 
 /* ---- Threads ---- */

@@ -24,7 +24,8 @@
 /* Commands of one request under way: to zero a terabyte by writing takes many. */
 #define AT_ONCE 16u
 
-static const char zeroes[256 << 10];
+/* Never written to; not const, so that it takes no room in the library's file. */
+static char zeroes[256 << 10];
 
 /* ---- Pieces ---- */
 

@@ -135,6 +135,13 @@ static void tell_cause(struct vh_nbd_link *l, const char *what, const char *caus
 	       l->dialer->uri, what, cause);
 }
 
+/* Each time later, until a command is answered: to connect is not enough. */
+static void link_try_later(struct vh_nbd_link *l)
+{
+	vh_timer_arm(l->reactor, &l->retry, l->delay);
+	l->delay = l->delay * 2 < DELAY_MAX ? l->delay * 2 : DELAY_MAX;
+}
+
 static void link_lost(struct vh_nbd_link *l, const char *cause)
 {
 	link_unlisten(l);
@@ -149,7 +156,7 @@ static void link_lost(struct vh_nbd_link *l, const char *cause)
 	}
 	l->lost_at = vh_reactor_now(l->reactor);
 	tell_cause(l, "connection lost", cause);
-	vh_timer_arm(l->reactor, &l->retry, l->delay);
+	link_try_later(l);
 }
 
 static void link_watch(struct vh_nbd_link *l)
@@ -276,8 +283,7 @@ static void link_retry_later(struct vh_nbd_link *l, const char *cause)
 	if (!l->lost_at)
 		l->lost_at = vh_reactor_now(l->reactor);
 	tell_cause(l, "cannot connect", cause);
-	l->delay = l->delay * 2 < DELAY_MAX ? l->delay * 2 : DELAY_MAX;
-	vh_timer_arm(l->reactor, &l->retry, l->delay);
+	link_try_later(l);
 }
 
 static bool link_is_given_up(struct vh_nbd_link *l, const struct vh_nbd_connection *c)

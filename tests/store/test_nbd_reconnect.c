@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* nbd=URI while servers go and come back.  Many channels: test_nbd_channels.c. */
+#include "store/nbd_link.h"
 #include "store/nbd_server.h"
 #include "store/remember.h"
 
@@ -160,6 +161,34 @@ static void loss_and_return_are_told_once_each(void **state)
 	rig_close(&rig);
 }
 
+/* One that each request kills would else be called, and complained of, all the time. */
+static void a_server_that_dies_without_an_answer_is_called_less_and_less(void **state)
+{
+	struct vh_reactor *r = reactor_new(VH_POLL_SLEEP);
+	struct vh_nbd_connection c;
+	struct vh_nbd_dialer d;
+	struct vh_nbd_link l;
+	uint64_t delay;
+
+	SERVER_START(&server, NBDKIT, A_FILE);
+	assert_int_equal(vh_nbd_dialer_init(&d, server.uri), 0);
+	assert_int_equal(vh_nbd_connect(server.uri, -1, VH_NBD_TIMEOUT_MS, &c), 0);
+	vh_nbd_link_init(&l, "disk", &d, &c);
+	vh_nbd_link_attach(&l, r);
+	for (unsigned i = 0; i < 3; i++) {
+		delay = l.delay;
+		server_kill(&server);
+		SERVER_START(&server, NBDKIT, A_FILE);
+		drive_until(r, !l.now.nbd);
+		assert_true(l.delay > delay);
+		drive_until(r, l.now.nbd);
+	}
+	vh_nbd_link_detach(&l);
+	vh_nbd_link_fini(&l);
+	vh_nbd_dialer_fini(&d);
+	vh_reactor_destroy(r);
+}
+
 /* ---- Another disk comes back ---- */
 
 static void what_a_smaller_disk_does_not_have_fails(void **state)
@@ -282,6 +311,7 @@ int main(void)
 		TEST(reads_and_flushes_wait_too),
 		TEST(a_write_whose_flush_was_lost_is_written_again),
 		TEST(loss_and_return_are_told_once_each),
+		TEST(a_server_that_dies_without_an_answer_is_called_less_and_less),
 		TEST(what_a_smaller_disk_does_not_have_fails),
 		TEST(a_larger_disk_is_seen_by_refresh),
 		TEST(a_disk_that_comes_back_read_only_is_read),

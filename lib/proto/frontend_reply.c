@@ -119,12 +119,17 @@ static const char *take_config(const struct vh_frontend *fe,
 
 /*
  * Some back-ends leave the counts of the answer empty, so what was asked for stands.  A
- * size of 0 means that it cannot, and then nothing is tracked.
+ * size of 0 means that it cannot, and then nothing is tracked.  How far regions are apart
+ * is its affair, but less than each one's header and entries is not an area that its
+ * successor could take.
  */
 static const char *take_inflight(struct vh_frontend *fe, const struct vh_wire_inflight *a)
 {
+	const uint64_t least = fe->n_vrings * (16 + 16 * (uint64_t)fe->vring[0].num);
 	uint64_t end;
 
+	if (a->size && a->size < least)
+		return "GET_INFLIGHT_FD: an area that is too small for its rings";
 	if (!vh_add_u64(a->offset, a->size, &end))
 		return "GET_INFLIGHT_FD: an area that wraps around";
 	fe->inflight = *a;

@@ -172,6 +172,114 @@ static void config_is_taken_only_as_it_was_asked_for(void **state)
 	assert_int_equal(ask_config(no_config), -EREMOTEIO);
 }
 
+/* ---- The inflight area ---- */
+
+/* An area for the two rings of 64 of run_with(). */
+#define AREA (2 * (16 + 16 * 64))
+
+static void no_area(struct vh_msg *reply)
+{
+	reply->inflight = (struct vh_wire_inflight){0};
+}
+
+static void an_area_without_counts(struct vh_msg *reply)
+{
+	reply->inflight = (struct vh_wire_inflight){.size = AREA, .offset = 4096};
+}
+
+static void an_area_of_huge_counts(struct vh_msg *reply)
+{
+	reply->inflight = (struct vh_wire_inflight){
+		.size = AREA, .n_queues = 65535, .queue_size = 65535};
+}
+
+static void an_area_that_wraps(struct vh_msg *reply)
+{
+	reply->inflight =
+		(struct vh_wire_inflight){.size = AREA, .offset = UINT64_MAX - 7};
+}
+
+static void an_area_of_all_there_is(struct vh_msg *reply)
+{
+	reply->inflight = (struct vh_wire_inflight){.size = UINT64_MAX, .offset = 1};
+}
+
+static void an_area_that_is_too_small(struct vh_msg *reply)
+{
+	reply->inflight = (struct vh_wire_inflight){
+		.size = AREA - 1, .n_queues = 2, .queue_size = 64};
+}
+
+static void an_area_of_a_byte(struct vh_msg *reply)
+{
+	reply->inflight = (struct vh_wire_inflight){.size = 1};
+}
+
+/* Two rings start, and the back-end says where they are to be tracked. */
+static int run_tracked(struct vh_frontend *fe, struct peer *p,
+		       void (*spoil_it)(struct vh_msg *reply))
+{
+	vh_frontend_init(fe, VERSION_1, 0);
+	fe->tracks = true;
+	assert_int_equal(pursue(fe, p, VH_GOAL_CONNECTED), 0);
+	assert_int_equal(vh_frontend_want_region(fe, &rings), 0);
+	assert_int_equal(pursue(fe, p, VH_GOAL_MEMORY), 0);
+	fe->n_vrings = 2;
+	for (unsigned i = 0; i < 2; i++)
+		fe->vring[i].num = 64;
+	p->spoilt = VH_MSG_GET_INFLIGHT_FD;
+	p->spoil = spoil_it;
+	return pursue(fe, p, VH_GOAL_RUNNING);
+}
+
+static void an_area_is_taken_as_it_was_asked_for(void **state)
+{
+	static void (*const answers[])(struct vh_msg *) = {an_area_without_counts,
+							   an_area_of_huge_counts};
+	struct vh_frontend fe;
+
+	for (unsigned i = 0; i < COUNT(answers); i++) {
+		struct peer p = ours;
+		const struct vh_msg *m;
+
+		assert_int_equal(run_tracked(&fe, &p, answers[i]), 0);
+		m = seen(&p, VH_MSG_SET_INFLIGHT_FD);
+		assert_non_null(m);
+		assert_int_equal(m->inflight.size, AREA);
+		assert_int_equal(m->inflight.n_queues, 2);
+		assert_int_equal(m->inflight.queue_size, 64);
+	}
+}
+
+static void an_area_that_makes_no_sense_ends_the_pursuit(void **state)
+{
+	static void (*const answers[])(struct vh_msg *) = {an_area_that_wraps,
+							   an_area_of_all_there_is,
+							   an_area_that_is_too_small,
+							   an_area_of_a_byte,
+							   another_id,
+							   another_payload};
+	struct vh_frontend fe;
+
+	for (unsigned i = 0; i < COUNT(answers); i++) {
+		struct peer p = ours;
+
+		assert_int_equal(run_tracked(&fe, &p, answers[i]), -EPROTO);
+		assert_int_equal(fe.inflight.size, 0);
+		assert_null(seen(&p, VH_MSG_SET_INFLIGHT_FD));
+	}
+}
+
+static void a_back_end_that_has_no_area_is_not_given_one(void **state)
+{
+	struct vh_frontend fe;
+	struct peer p = ours;
+
+	assert_int_equal(run_tracked(&fe, &p, no_area), 0);
+	assert_null(seen(&p, VH_MSG_SET_INFLIGHT_FD));
+	assert_true(fe.vring[1].started);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +288,9 @@ int main(void)
 		cmocka_unit_test(features_that_change_in_mid_connection_are_not_taken),
 		cmocka_unit_test(a_packed_base_lies_inside_the_ring),
 		cmocka_unit_test(config_is_taken_only_as_it_was_asked_for),
+		cmocka_unit_test(an_area_is_taken_as_it_was_asked_for),
+		cmocka_unit_test(an_area_that_makes_no_sense_ends_the_pursuit),
+		cmocka_unit_test(a_back_end_that_has_no_area_is_not_given_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -303,23 +303,31 @@ static bool is_idle(const struct blk_guest *g)
 	return true;
 }
 
-static void check_bytes(const struct blk_guest *g)
+static void check_region(const struct blk_guest *g, unsigned region)
 {
-	for (size_t i = 0; !g->wild && i < BLK_GUEST_MEMORY; i++)
-		FUZZ_CHECK(g->may_change[i] || *byte_at(g, i) == g->was[i]);
+	const uint8_t *is = g->mapping[region].addr;
+	const uint8_t *was = g->was + (size_t)region * BLK_GUEST_REGION;
+	const bool *may = g->may_change + (size_t)region * BLK_GUEST_REGION;
+
+	if (g->wild || !memcmp(is, was, BLK_GUEST_REGION))
+		return;
+	for (size_t i = 0; i < BLK_GUEST_REGION; i++)
+		FUZZ_CHECK(may[i] || is[i] == was[i]);
 }
 
 void blk_guest_reap(struct blk_guest *g)
 {
 	if (!g->map || !g->mapping[0].addr)
 		return;
-	check_bytes(g);
+	check_region(g, 0);
+	check_region(g, 1);
 	while (g->seen != used_index(g))
 		take_back(g);
 	if (!is_idle(g))
 		return;
-	for (size_t i = 0; i < BLK_GUEST_MEMORY; i++)
-		g->was[i] = *byte_at(g, i);
+	for (unsigned i = 0; i < 2; i++)
+		memcpy(g->was + (size_t)i * BLK_GUEST_REGION, g->mapping[i].addr,
+		       BLK_GUEST_REGION);
 	memset(g->may_change, 0, sizeof(g->may_change));
 }
 

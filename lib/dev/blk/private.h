@@ -16,10 +16,11 @@
 
 /*
  * What a driver may ask for at once.  The status and the header take two descriptors
- * more, and a ring of 128 entries must hold a chain of one request.
+ * more, and a ring of 128 entries must hold a chain of one request.  SeaBIOS multiplies
+ * the two and keeps 16 bits of the sectors: it never boots if these are zeroes.
  */
 #define BLK_SEG_MAX	126
-#define BLK_SIZE_MAX	(16u << 20)
+#define BLK_SIZE_MAX	(256u << 10)
 #define BLK_RANGES	16
 #define BLK_MAX_SECTORS (1u << 22) /* of one range: 2 GiB */
 

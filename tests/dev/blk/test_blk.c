@@ -341,6 +341,19 @@ static void config_space_tells_of_the_disk(void **state)
 	disk_close(&d);
 }
 
+/* SeaBIOS has 16 bits for that, and asks for nothing, for ever, when they are zeroes. */
+static void sixteen_bits_count_the_sectors_of_the_largest_request(void **state)
+{
+	struct virtio_blk_config c;
+	struct disk d;
+
+	(void)state;
+	open_memory(&d);
+	assert_int_equal(vh_client_read_config(d.client, 0, &c, sizeof(c)), 0);
+	assert_in_range((uint64_t)c.size_max * c.seg_max / SECTOR, 1, UINT16_MAX);
+	disk_close(&d);
+}
+
 static void the_cache_mode_is_all_that_can_be_written(void **state)
 {
 	const uint8_t off = 0, bad = 2, long_one[2] = {0};
@@ -448,6 +461,7 @@ int main(void)
 		cmocka_unit_test(blocks_are_whole_ones),
 		cmocka_unit_test(a_chain_without_header_or_status_breaks_the_device),
 		cmocka_unit_test(config_space_tells_of_the_disk),
+		cmocka_unit_test(sixteen_bits_count_the_sectors_of_the_largest_request),
 		cmocka_unit_test(the_cache_mode_is_all_that_can_be_written),
 		cmocka_unit_test(a_file_that_grew_or_shrank_is_told_to_the_driver),
 	};

@@ -128,7 +128,7 @@ suite_guests()
 	need build guest
 	release
 	for t in offloads multiqueue reboot switch_killed port_add_del tap_uplink packet_uplink \
-		vlan migration blk_life; do
+		vlan migration blk_life blk_boot blk_nbd; do
 		try "guest: $t" "tests/guest/$t.sh"
 	done
 	try "guest: blk_killed, 3 times" tests/guest/blk_killed.sh 3

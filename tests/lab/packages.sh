@@ -29,8 +29,8 @@ build			libjson-c-dev		writes --json output
 build			libnbd-dev		disks on NBD servers
 build			liburing-dev		asynchronous I/O of disks
 test			libcmocka-dev		unit tests
-test			nbdkit			NBD servers to test against, also faulty ones
-test			qemu-utils		qemu-nbd, another NBD server
+guest,test		nbdkit			NBD servers to test against, also faulty ones
+guest,test		qemu-utils		qemu-nbd, another NBD server
 test			librbd-dev		the interface of Ceph's disks, which a test fakes
 test			groff-base		renders the man pages
 clang			clang			the second compiler

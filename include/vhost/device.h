@@ -50,6 +50,8 @@ enum vh_device_flags {
 	VH_DEVICE_INFLIGHT = 1 << 2,
 };
 
+#define VH_LASTING 64
+
 struct vh_device_ops {
 	size_t size;	      /* sizeof(struct vh_device_ops), for growth of the ABI */
 	const char *name;     /* "rng", as typed on the command line                */
@@ -99,6 +101,13 @@ struct vh_device_ops {
 						    what is under way            */
 	void (*queue_stop)(struct vh_queue *q);	 /* nothing to do         */
 	void (*reset)(struct vh_device *d);	 /* no state to forget    */
+	/*
+	 * With VH_DEVICE_INFLIGHT: VH_LASTING bytes that outlive this process, as the notes
+	 * of chains do, for what a driver has set and its next device must know; zeroes at
+	 * first and after .reset.  The front-end can write to them.  NULL: there are none,
+	 * or no longer.
+	 */
+	void (*lasting)(struct vh_device *d, uint8_t *bytes); /* nothing lasts   */
 	/*
 	 * What stands behind the device may have changed (a disk's file grew): look
 	 * again.  0 or -errno (logged).

@@ -78,10 +78,31 @@ static int make_inflight(struct vh_session *s)
 	vh_msg_init_reply(&s->made, &s->request, VH_PAYLOAD_INFLIGHT);
 	*have = (struct vh_wire_inflight){.n_queues = want->n_queues,
 					  .queue_size = want->queue_size};
-	have->size = want->n_queues * vh_inflight_stride(want->queue_size);
+	have->size = want->n_queues * vh_inflight_stride(want->queue_size) + VH_LASTING;
 	if (vh_connector_make_area(s->conn, have->size, &s->made) < 0)
 		have->size = 0;
 	return 0;
+}
+
+static void drop_inflight(struct vh_session *s)
+{
+	if (s->inflight && s->device->ops.lasting)
+		s->device->ops.lasting(s->device, NULL);
+	vh_mapping_put(s->inflight);
+	s->inflight = NULL;
+}
+
+/* Behind the queues' regions, if the area is one of ours: others have no room there. */
+static void tell_lasting(struct vh_session *s)
+{
+	const struct vh_wire_inflight *a = &s->request.inflight;
+	const uint64_t notes = a->n_queues * vh_inflight_stride(a->queue_size);
+	struct vh_device *d = s->device;
+
+	if (d->ops.lasting)
+		d->ops.lasting(d, s->inflight->len >= notes + VH_LASTING
+					  ? s->inflight->addr + notes
+					  : NULL);
 }
 
 static int map_inflight(struct vh_session *s)
@@ -92,8 +113,9 @@ static int map_inflight(struct vh_session *s)
 	if (err < 0)
 		return err;
 	guard_mapping(s, mapping);
-	vh_mapping_put(s->inflight);
+	drop_inflight(s);
 	s->inflight = mapping;
+	tell_lasting(s);
 	return 0;
 }
 
@@ -358,8 +380,7 @@ void vh_session_release_all(struct vh_session *s)
 	}
 	memset(s->vring, 0, sizeof(s->vring));
 	memset(s->has_ring, 0, sizeof(s->has_ring));
-	vh_mapping_put(s->inflight);
-	s->inflight = NULL;
+	drop_inflight(s);
 	vh_msg_close(&s->made);
 	vh_msg_close(&s->request);
 }

@@ -307,5 +307,6 @@ const struct vh_device_ops vh_blk = {
 	.queue_memory = blk_queue_memory,
 	.queue_drain = blk_queue_drain,
 	.reset = blk_reset,
+	.lasting = blk_lasting,
 	.refresh = blk_refresh,
 };

@@ -88,6 +88,23 @@ int blk_read_config(struct vh_device *d, size_t off, void *buf, size_t len)
 	return 0;
 }
 
+/*
+ * A driver that turned the cache off does not flush, and does not say it again to a
+ * device that takes over from one that died.
+ */
+enum { LASTING_CACHE = 0 }; /* of the lasting bytes; 0: as it was at first */
+enum { CACHE_ON = 1, CACHE_OFF = 2 };
+
+void blk_lasting(struct vh_device *d, uint8_t *bytes)
+{
+	struct blk *b = vh_device_priv(d);
+	const uint8_t cache = bytes ? bytes[LASTING_CACHE] : 0;
+
+	b->lasting = bytes;
+	if (cache == CACHE_ON || cache == CACHE_OFF)
+		vh_store_relaxed(&b->wce, cache == CACHE_ON);
+}
+
 /* The cache mode is all that a driver may write. */
 int blk_write_config(struct vh_device *d, size_t off, const void *buf, size_t len)
 {
@@ -97,5 +114,7 @@ int blk_write_config(struct vh_device *d, size_t off, const void *buf, size_t le
 	if (off != offsetof(struct virtio_blk_config, wce) || len != 1 || *wce > 1)
 		return -EINVAL;
 	vh_store_relaxed(&b->wce, *wce);
+	if (b->lasting)
+		b->lasting[LASTING_CACHE] = *wce ? CACHE_ON : CACHE_OFF;
 	return 0;
 }

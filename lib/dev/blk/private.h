@@ -50,6 +50,7 @@ struct blk {
 
 	/* Written by control, read by all. */
 	uint64_t capacity; /* bytes */
+	uint8_t *lasting;  /* control's alone; NULL: nothing lasts        */
 	uint32_t wce;	   /* the driver's choice: a volatile cache  */
 };
 
@@ -58,6 +59,8 @@ struct blk {
 uint64_t blk_offer(struct vh_device *d);
 int blk_read_config(struct vh_device *d, size_t off, void *buf, size_t len);
 int blk_write_config(struct vh_device *d, size_t off, const void *buf, size_t len);
+
+void blk_lasting(struct vh_device *d, uint8_t *bytes);
 
 /* ---- blk.c: the queue's reactor ---- */
 

@@ -35,9 +35,11 @@
 #define BLOCK	 4096u
 #define N_BLOCKS 512u
 #define N_QUEUES 2u
-#define DEPTH	 24u /* on each queue */
-#define FLUSH_OF 16  /* one request of so many is a flush */
-#define RUN_US	 15000
+#define DEPTH	 24u   /* on each queue */
+#define FLUSH_OF 16    /* one request of so many is a flush */
+#define RUN_US	 15000 /* at the most, from start to kill */
+#define SLOW	 6     /* times that, where every write is flushed */
+#define SLOW	 6     /* times that, where every write is flushed */
 
 /* What is known of a block: versions are counted, 0 is all zeroes. */
 struct block {
@@ -59,7 +61,9 @@ struct slot {
 struct driver {
 	char folder[64], disk[96], address[128];
 	const char *extra; /* one more KEY=VALUE, or NULL */
-	bool is_volatile;
+	uint64_t features; /* of the disk, negotiated     */
+	unsigned run_us;
+	bool is_volatile; /* only what was flushed is promised */
 	pid_t device;
 	struct vh_client *client;
 	struct block block[N_BLOCKS];
@@ -186,7 +190,7 @@ static void submit(struct driver *d, unsigned q, struct slot *s)
 {
 	const int dice = rand_r(&d->seed) % FLUSH_OF;
 
-	if (!dice)
+	if (!dice && d->features & BIT(VIRTIO_BLK_F_FLUSH))
 		submit_flush(d, q, s);
 	else
 		submit_data(d, q, s, dice % 4 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN);
@@ -298,6 +302,17 @@ static void look_at_all(struct driver *d)
 	}
 }
 
+/* A new device has it on again. */
+static void turn_cache_off(struct driver *d)
+{
+	const uint8_t off = 0;
+
+	assert_int_equal(vh_client_write_config(d->client,
+						offsetof(struct virtio_blk_config, wce),
+						&off, 1),
+			 0);
+}
+
 /* ---- Life ---- */
 
 static void make_slots(struct driver *d)
@@ -314,22 +329,23 @@ static void make_slots(struct driver *d)
 	}
 }
 
-static void driver_open(struct driver *d, const char *extra)
+static void driver_open(struct driver *d, const char *extra, uint64_t features)
 {
-	struct vh_client_params p = {
-		.size = sizeof(p),
-		.features = BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) |
-			    BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_BLK_F_FLUSH) |
-			    BIT(VIRTIO_BLK_F_MQ),
-		.memory = 2 << 20,
-		.timeout_ms = 20000,
-		.track = true};
+	struct vh_client_params p = {.size = sizeof(p),
+				     .features = BIT(VIRTIO_F_VERSION_1) |
+						 BIT(VIRTIO_RING_F_INDIRECT_DESC) |
+						 BIT(VIRTIO_RING_F_EVENT_IDX) |
+						 BIT(VIRTIO_BLK_F_MQ) | features,
+				     .memory = 2 << 20,
+				     .timeout_ms = 20000,
+				     .track = true};
 	FILE *f;
 
 	memset(d, 0, sizeof(*d));
 	d->seed = 1;
 	d->extra = extra;
-	d->is_volatile = extra && !strncmp(extra, "volatile", 8);
+	d->features = features;
+	d->run_us = RUN_US;
 	strcpy(d->folder, "/tmp/vhost-test-killed-XXXXXX");
 	assert_non_null(mkdtemp(d->folder));
 	snprintf(d->disk, sizeof(d->disk), "%s/disk", d->folder);
@@ -382,7 +398,7 @@ static void run_and_kill(struct driver *d)
 	const unsigned kills = n_kills();
 
 	for (unsigned i = 0; i < kills; i++) {
-		work_until(d, now_us() + 1000 + (unsigned)rand_r(&d->seed) % RUN_US);
+		work_until(d, now_us() + 1000 + (unsigned)rand_r(&d->seed) % d->run_us);
 		device_is_killed(d);
 		for (unsigned q = 0; q < N_QUEUES; q++)
 			d->n_carried_over +=
@@ -426,7 +442,7 @@ static struct driver driver; /* it is large */
 static void a_killed_device_loses_nothing_that_it_acknowledged(void **state)
 {
 	(void)state;
-	driver_open(&driver, NULL);
+	driver_open(&driver, NULL, BIT(VIRTIO_BLK_F_FLUSH));
 	run_and_kill(&driver);
 	check_disk(&driver);
 	driver_close(&driver);
@@ -435,7 +451,7 @@ static void a_killed_device_loses_nothing_that_it_acknowledged(void **state)
 static void with_threads_in_place_of_io_uring_it_is_the_same(void **state)
 {
 	(void)state;
-	driver_open(&driver, "aio=threads");
+	driver_open(&driver, "aio=threads", BIT(VIRTIO_BLK_F_FLUSH));
 	run_and_kill(&driver);
 	check_disk(&driver);
 	driver_close(&driver);
@@ -444,7 +460,8 @@ static void with_threads_in_place_of_io_uring_it_is_the_same(void **state)
 static void of_a_volatile_cache_a_power_cut_leaves_what_was_flushed(void **state)
 {
 	(void)state;
-	driver_open(&driver, "volatile=on");
+	driver_open(&driver, "volatile=on", BIT(VIRTIO_BLK_F_FLUSH));
+	driver.is_volatile = true;
 	run_and_kill(&driver);
 	driver_close(&driver);
 }
@@ -452,8 +469,33 @@ static void of_a_volatile_cache_a_power_cut_leaves_what_was_flushed(void **state
 static void whatever_else_the_cache_wrote_before_the_power_cut(void **state)
 {
 	(void)state;
-	driver_open(&driver, "volatile=reorder");
+	driver_open(&driver, "volatile=reorder", BIT(VIRTIO_BLK_F_FLUSH));
+	driver.is_volatile = true;
 	run_and_kill(&driver);
+	driver_close(&driver);
+}
+
+/* "Driver Requirements: Device Initialization": it then finds everything written through.
+ */
+static void to_a_driver_that_cannot_flush_every_write_is_stable(void **state)
+{
+	(void)state;
+	driver_open(&driver, "volatile=on", 0);
+	driver.run_us = SLOW * RUN_US;
+	run_and_kill(&driver);
+	check_disk(&driver);
+	driver_close(&driver);
+}
+
+static void to_a_driver_that_turned_the_cache_off_every_write_is_stable(void **state)
+{
+	(void)state;
+	driver_open(&driver, "volatile=reorder",
+		    BIT(VIRTIO_BLK_F_FLUSH) | BIT(VIRTIO_BLK_F_CONFIG_WCE));
+	driver.run_us = SLOW * RUN_US;
+	turn_cache_off(&driver);
+	run_and_kill(&driver);
+	check_disk(&driver);
 	driver_close(&driver);
 }
 
@@ -464,6 +506,9 @@ int main(void)
 		cmocka_unit_test(with_threads_in_place_of_io_uring_it_is_the_same),
 		cmocka_unit_test(of_a_volatile_cache_a_power_cut_leaves_what_was_flushed),
 		cmocka_unit_test(whatever_else_the_cache_wrote_before_the_power_cut),
+		cmocka_unit_test(to_a_driver_that_cannot_flush_every_write_is_stable),
+		cmocka_unit_test(
+			to_a_driver_that_turned_the_cache_off_every_write_is_stable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,25 +84,29 @@ static int make_inflight(struct vh_session *s)
 	return 0;
 }
 
+static void tell_lasting(struct vh_session *s, uint8_t *bytes)
+{
+	s->lasting = bytes;
+	if (s->device->ops.lasting)
+		s->device->ops.lasting(s->device, bytes);
+}
+
 static void drop_inflight(struct vh_session *s)
 {
-	if (s->inflight && s->device->ops.lasting)
-		s->device->ops.lasting(s->device, NULL);
+	if (s->lasting)
+		tell_lasting(s, NULL);
 	vh_mapping_put(s->inflight);
 	s->inflight = NULL;
 }
 
-/* Behind the queues' regions, if the area is one of ours: others have no room there. */
-static void tell_lasting(struct vh_session *s)
+/* They are behind the queues' regions, if the area is one of ours: others have no room.
+ */
+static uint8_t *lasting_of(const struct vh_session *s)
 {
 	const struct vh_wire_inflight *a = &s->request.inflight;
 	const uint64_t notes = a->n_queues * vh_inflight_stride(a->queue_size);
-	struct vh_device *d = s->device;
 
-	if (d->ops.lasting)
-		d->ops.lasting(d, s->inflight->len >= notes + VH_LASTING
-					  ? s->inflight->addr + notes
-					  : NULL);
+	return s->inflight->len >= notes + VH_LASTING ? s->inflight->addr + notes : NULL;
 }
 
 static int map_inflight(struct vh_session *s)
@@ -115,7 +119,7 @@ static int map_inflight(struct vh_session *s)
 	guard_mapping(s, mapping);
 	drop_inflight(s);
 	s->inflight = mapping;
-	tell_lasting(s);
+	tell_lasting(s, lasting_of(s));
 	return 0;
 }
 
@@ -411,6 +415,8 @@ static void reset_device(struct vh_session *s)
 	if (s->inflight)
 		memset(s->inflight->addr, 0,
 		       b->inflight_queues * vh_inflight_stride(b->inflight_size));
+	if (s->lasting)
+		memset(s->lasting, 0, VH_LASTING);
 	if (s->device->ops.reset)
 		s->device->ops.reset(s->device);
 }

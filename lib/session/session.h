@@ -46,6 +46,7 @@ struct vh_session {
 	struct vh_map *old_map; /* until the change is committed  */
 	struct vh_dirty_log *log, *old_log;
 	struct vh_signal *log_call;
+	uint8_t *lasting;	     /* VH_LASTING bytes in there; or NULL         */
 	struct vh_mapping *inflight; /* the area; NULL: requests are not tracked */
 	struct {
 		struct vh_signal *kick, *call, *err;

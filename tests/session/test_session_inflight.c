@@ -150,9 +150,9 @@ static void a_reset_clears_what_is_in_use_of_an_area_and_no_more(void **state)
 	connect_and_negotiate(r);
 	assert_int_equal(set_area(r, a, &fd, 1), 0);
 	assert_int_equal(raw_tell(r, VH_MSG_RESET_DEVICE, NULL, 0, NULL, 0), 0);
-	for (unsigned i = 0; i < STRIDE; i++)
+	for (unsigned i = 0; i < STRIDE + VH_LASTING; i++)
 		assert_int_equal(p[i], 0);
-	for (unsigned i = STRIDE; i < 65536; i++)
+	for (unsigned i = STRIDE + VH_LASTING; i < 65536; i++)
 		assert_int_equal(p[i], 0x77);
 	munmap(p, 65536);
 	close(fd);

@@ -55,7 +55,7 @@ static struct vh_offer any_offer(uint8_t how)
 				     VH_BIT(VH_PF_NET_MTU) | VH_BIT(VH_PF_BACKEND_REQ) |
 				     VH_BIT(VH_PF_CONFIG) | VH_BIT(VH_PF_RESET_DEVICE) |
 				     VH_BIT(VH_PF_CONFIGURE_MEM_SLOTS) |
-				     VH_BIT(VH_PF_STATUS),
+				     VH_BIT(VH_PF_STATUS) | VH_BIT(VH_PF_INFLIGHT_SHMFD),
 		.n_vrings = how & OFFER_MANY_RINGS ? VH_MAX_VRINGS : 2,
 		.queue_num = 1,
 		.strict = how & OFFER_STRICT,
@@ -111,6 +111,14 @@ static void fill_config(struct fuzz_input *in, struct vh_wire_config *c)
 	c->flags = PICK(in, 0, 1);
 }
 
+static void fill_inflight(struct fuzz_input *in, struct vh_wire_inflight *a)
+{
+	a->size = PICK(in, 0x200000, 4160, 1, 0);
+	a->offset = PICK(in, 0, 8, 1, UINT64_MAX - 7);
+	a->n_queues = (uint16_t)PICK(in, 1, 2, 0, UINT16_MAX);
+	a->queue_size = (uint16_t)PICK(in, 256, 128, 32768, 3, 0);
+}
+
 static void fill(struct fuzz_input *in, const struct vh_backend *b, struct vh_msg *m)
 {
 	switch (m->payload) {
@@ -138,6 +146,9 @@ static void fill(struct fuzz_input *in, const struct vh_backend *b, struct vh_ms
 		break;
 	case VH_PAYLOAD_CONFIG:
 		fill_config(in, &m->config);
+		break;
+	case VH_PAYLOAD_INFLIGHT:
+		fill_inflight(in, &m->inflight);
 		break;
 	default:
 		m->u64 = any_u64(in, b);

@@ -21,6 +21,7 @@ static unsigned selectors(const struct vh_rule *rule)
 	case VH_PAYLOAD_CONFIG:
 		return 3;
 	case VH_PAYLOAD_MEM_REG:
+	case VH_PAYLOAD_INFLIGHT:
 		return 4;
 	case VH_PAYLOAD_ADDR:
 		return 6;
@@ -61,6 +62,50 @@ static int write_message(const char *folder, unsigned id)
 	return write_input(folder, rule->name, bytes, n + sizeof(shell));
 }
 
+/* An area that is made, given, and too small for a ring, and a ring that is too large. */
+static const unsigned char inflight[] = {0,
+					 VH_MSG_SET_PROTOCOL_FEATURES,
+					 2,
+					 VH_MSG_SET_FEATURES,
+					 1,
+					 DONE,
+					 0,
+					 VH_MSG_GET_INFLIGHT_FD,
+					 0,
+					 0,
+					 0,
+					 0,
+					 DONE,
+					 0,
+					 VH_MSG_SET_INFLIGHT_FD,
+					 0,
+					 0,
+					 0,
+					 0,
+					 DONE,
+					 0,
+					 VH_MSG_SET_VRING_NUM,
+					 0,
+					 4,
+					 VH_MSG_SET_VRING_NUM,
+					 0,
+					 0,
+					 VH_MSG_SET_INFLIGHT_FD,
+					 0,
+					 0,
+					 1,
+					 1,
+					 VH_MSG_SET_INFLIGHT_FD,
+					 1,
+					 1,
+					 0,
+					 0,
+					 DONE,
+					 2,
+					 VH_MSG_RESET_DEVICE,
+					 0,
+					 GONE};
+
 int main(int argc, char **argv)
 {
 	static const unsigned char news[] = {OFFER,
@@ -88,5 +133,6 @@ int main(int argc, char **argv)
 	}
 	for (unsigned id = 0; id < 64; id++)
 		failed |= write_message(argv[1], id);
+	failed |= write_input(argv[1], "inflight", inflight, sizeof(inflight));
 	return failed | write_input(argv[1], "news", news, sizeof(news));
 }

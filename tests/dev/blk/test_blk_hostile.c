@@ -249,6 +249,26 @@ static void a_request_in_memory_that_is_gone_stops_the_disk_only(void **state)
 	expect_sector(r, 0, 0);
 }
 
+/* ---- Those who change what was asked for ---- */
+
+static void a_request_that_changes_under_way_stays_what_it_was(void **state)
+{
+	const struct virtio_blk_outhdr other = {.type = VIRTIO_BLK_T_IN, .sector = 64};
+	struct raw *r = *state;
+
+	raw_run(r, 64, 0);
+	start_requests(r, 1, VIRTIO_BLK_T_OUT);
+	memcpy(r->mem + PLACE(0), &other, sizeof(other));
+	raw_desc(r, 0, PLACE(9), 4096, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 0);
+	raw_desc(r, 1, PLACE(9), 4096, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 1);
+	raw_desc(r, 2, PLACE(9), 4096, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 2);
+	raw_wait_used(r, 1);
+	assert_int_equal(status_of(r, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(r->mem[PLACE(9)], 0);
+	expect_sector(r, 0, 0x10);
+	expect_sector(r, 64, 0);
+}
+
 /* ---- Stores that take their time ---- */
 
 static void a_store_that_stalls_is_waited_for_and_that_is_said(void **state)
@@ -336,6 +356,7 @@ int main(void)
 		     two_hundred_reconnects_with_requests_under_way_leave_nothing),
 		TEST(open_slow, memory_that_goes_waits_for_the_requests_that_use_it),
 		TEST(open_slow, a_request_in_memory_that_is_gone_stops_the_disk_only),
+		TEST(open_slow, a_request_that_changes_under_way_stays_what_it_was),
 		TEST(open_stalled, a_store_that_stalls_is_waited_for_and_that_is_said),
 		TEST(open_hopeless, drain_timeout_fails_what_the_store_gives_up),
 		TEST(open_hopeless, drain_timeout_holds_for_a_front_end_that_went),

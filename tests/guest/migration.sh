@@ -16,15 +16,10 @@ QUIET=52:54:00:00:b0:00
 
 # boot_bob NAME PORTS [ARGUMENT]...: a QEMU called NAME for bob. Without mergeable buffers
 # nobody but the switch writes to the pages that the witness's datagrams are received into.
-#
-# bob has one processor and one queue pair. With two of each, about every other move under
-# QEMU 7.2 loses pages that the guest's own processors wrote last, or its kernel crashes.
-# The pages looked at were one sweep old and held nothing of the switch's, which points at
-# QEMU's emulation; but neither that nor a fault of ours has been shown.
 boot_bob()
 {
 	boot "$1" "nic=$LAB_TMP/$2-quiet,guest_announce=off,mrg_rxbuf=off,mac=$QUIET" \
-		"nic=$LAB_TMP/$2-pinged,mac=52:54:00:00:b0:01" "${@:3}"
+		"nic=$LAB_TMP/$2-pinged,mac=52:54:00:00:b0:01,queues=2" smp=2 "${@:3}"
 }
 
 # boot_target NAME: one that waits for bob to come
@@ -34,11 +29,35 @@ boot_target()
 	wait_for_socket "$1" "$LAB_TMP/$1.migration"
 }
 
-# migrate_to NAME BYTES: bob begins to move there, so many bytes a second
+# migrate_to NAME BYTES: bob begins to move there, so many bytes a second, and goes on
+# until he is told to hurry
 migrate_to()
 {
-	qmp bob migrate-set-parameters "max-bandwidth=$2" downtime-limit=300 &&
+	qmp bob migrate-set-parameters "max-bandwidth=$2" downtime-limit=1 &&
 		qmp bob migrate "uri=unix:$LAB_TMP/$1.migration"
+}
+
+# hurry: he stops at once, and what is left follows
+hurry()
+{
+	qmp bob migrate-set-parameters max-bandwidth=1000000000 downtime-limit=30000
+}
+
+# can_be_judged READS: whether a lost page is our fault when QEMU read its dirty bits so
+# many times. In one pass over the memory these are three: before it, at its end, and when
+# bob has stopped. In a second pass QEMU before 9 loses pages itself: when it clears the
+# bits it leaves the TLBs of its emulated processors as they are, and misses what they
+# write then. A guest without any vhost device, even with one processor, shows it at every
+# move of several passes under 7.2, and at none under 11.1.
+can_be_judged()
+{
+	[ "$QEMU_MAJOR" -ge 9 ] || [ "$1" -le 3 ]
+}
+
+# ram_of_migration KEY: a number among what QEMU counts
+ram_of_migration()
+{
+	qmp_get bob query-migrate ram | sed -n "s/.*['\"]$1['\"]: \([0-9]*\).*/\1/p"
 }
 
 migration_is()
@@ -62,6 +81,13 @@ has_found()
 counted()
 {
 	in_guest "$1" "cat /sys/class/net/eth0/statistics/$2_packets"
+}
+
+# has_left MEGABYTES: of bob's memory no more than so many are still to be sent. What is in
+# use lies below; the rest is zeros, and fast.
+has_left()
+{
+	[ "$(ram_of_migration remaining)" -lt $(($1 << 20)) ]
 }
 
 # nothing_is_lost NAME RECEIVED WHEN: after it has read so many datagrams
@@ -93,8 +119,8 @@ is_at()
 
 need_guests
 start_switch --port "alice=unix:$LAB_TMP/alice" \
-	--port "old0=unix:$LAB_TMP/old-quiet" --port "old1=unix:$LAB_TMP/old-pinged" \
-	--port "new0=unix:$LAB_TMP/new-quiet" --port "new1=unix:$LAB_TMP/new-pinged" \
+	--port "old0=unix:$LAB_TMP/old-quiet" --port "old1=unix:$LAB_TMP/old-pinged,queues=2" \
+	--port "new0=unix:$LAB_TMP/new-quiet" --port "new1=unix:$LAB_TMP/new-pinged,queues=2" \
 	--control "unix:$LAB_TMP/control"
 boot alice "nic=$LAB_TMP/alice"
 boot_bob bob old
@@ -137,10 +163,14 @@ in_guest bob "touch /tmp/hold" # the pages that arrive from now on are looked at
 received=$(finding bob received)
 arrived=$(counted bob rx)
 sent=$(counted bob tx)
-expect "another migration begins" migrate_to there 200000000
+expect "another migration begins" migrate_to there 20000000
+wait_until 60 "what bob uses is sent" has_left 170
+expect "he is told to hurry" hurry
 wait_until 120 "it ends" migration_is "completed\|failed"
 expect "bob has moved" migration_is completed
 step "in $(qmp_get bob query-migrate total-time) ms"
+syncs=$(ram_of_migration dirty-sync-count)
+can_be_judged "$syncs" || skip "QEMU $QEMU_MAJOR read its dirty bits $syncs times"
 downtime=$(qmp_get bob query-migrate downtime)
 expect "he was away for $downtime ms, less than two seconds" [ "$downtime" -lt 2000 ]
 wait_for_guest there

@@ -159,12 +159,12 @@ wait_until 30 "its target ends" has_ended nowhere
 nothing_is_lost bob $(($(finding bob received) + 500)) "when bob stayed"
 
 boot_target there
+sent=$(counted bob tx)
+expect "another migration begins" migrate_to there 20000000
+wait_until 60 "most of what bob uses is sent" has_left 185
 in_guest bob "touch /tmp/hold" # the pages that arrive from now on are looked at later
 received=$(finding bob received)
 arrived=$(counted bob rx)
-sent=$(counted bob tx)
-expect "another migration begins" migrate_to there 20000000
-wait_until 60 "what bob uses is sent" has_left 170
 expect "he is told to hurry" hurry
 wait_until 120 "it ends" migration_is "completed\|failed"
 expect "bob has moved" migration_is completed

@@ -102,10 +102,10 @@ struct vh_device_ops {
 	void (*queue_stop)(struct vh_queue *q);	 /* nothing to do         */
 	void (*reset)(struct vh_device *d);	 /* no state to forget    */
 	/*
-	 * With VH_DEVICE_INFLIGHT: VH_LASTING bytes that outlive this process, as the notes
-	 * of chains do, for what a driver has set and its next device must know; zeroes at
-	 * first and after .reset.  The front-end can write to them.  NULL: there are none,
-	 * or no longer.
+	 * With VH_DEVICE_INFLIGHT: VH_LASTING bytes that outlive this process, as the
+	 * notes of chains do, for what a driver has set and its next device must know;
+	 * zeroes at first and after .reset.  The front-end can write to them.  NULL:
+	 * there are none, or no longer.
 	 */
 	void (*lasting)(struct vh_device *d, uint8_t *bytes); /* nothing lasts   */
 	/*

@@ -95,7 +95,10 @@ struct vh_block *vh_blocks_get(struct vh_blocks *b, uint64_t number)
 /* There are buckets: it was here before. */
 void vh_blocks_put(struct vh_blocks *b, struct vh_block *block)
 {
-	free(vh_blocks_take(b, block->number));
+	struct vh_block *was = vh_blocks_take(b, block->number);
+
+	if (was != block)
+		free(was);
 	add(b, block);
 }
 

@@ -34,7 +34,7 @@ static int volatile_open(const struct vh_store_params *p, const char *rest,
 	struct vh_cache *c;
 
 	(void)p;
-	if (strcmp(rest, "on") && strcmp(rest, "reorder"))
+	if (strcmp(rest, "on") != 0 && strcmp(rest, "reorder") != 0)
 		return vh_store_wrong(tag, "volatile", rest, "on, reorder or off");
 	c = calloc(1, sizeof(*c));
 	if (!c)

@@ -110,9 +110,20 @@ static uint64_t n_taken(const struct raw *r)
 	return s.chains;
 }
 
+static void set_flag(void *flag)
+{
+	__atomic_store_n((bool *)flag, true, __ATOMIC_RELEASE);
+}
+
+/* A chain is counted before it is read: that was done when the reactor's turn is over. */
 static void wait_taken(const struct raw *r, uint64_t n)
 {
+	bool over = false;
+
 	while (n_taken(r) != n)
+		sched_yield();
+	assert_int_equal(vh_reactor_post(r->reactor[1], set_flag, &over), 0);
+	while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE))
 		sched_yield();
 }
 

@@ -92,7 +92,7 @@ struct vh_reactor {
 	_Alignas(64) uint64_t now; /* 0: not read in this turn */
 	bool in_turn;
 	bool stopping;
-	struct vh_list deferred;
+	struct vh_list deferred, late;
 	struct vh_timers timers;
 	struct vh_poll poll;
 	struct vh_events events;

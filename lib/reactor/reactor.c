@@ -79,6 +79,7 @@ static struct vh_reactor *reactor_alloc(const struct vh_reactor_params *params)
 	r->cpu = params->cpu;
 	r->mailbox.fd = r->events.epoll_fd = r->timers.alarm.fd = r->stop.fd = -1;
 	vh_list_init(&r->deferred);
+	vh_list_init(&r->late);
 	vh_poll_init(&r->poll, params->poll);
 	return r;
 }
@@ -110,14 +111,14 @@ int vh_reactor_create(const struct vh_reactor_params *params, struct vh_reactor 
 	return 0;
 }
 
-static unsigned run_deferred(struct vh_reactor *r)
+static unsigned run_list(struct vh_list *list)
 {
 	struct vh_list batch;
 	unsigned n = 0;
 
 	/* The batch takes the head's place: what is deferred now waits for the next. */
-	vh_list_append(&r->deferred, &batch);
-	vh_list_remove(&r->deferred);
+	vh_list_append(list, &batch);
+	vh_list_remove(list);
 	for (; !vh_list_is_empty(&batch); n++) {
 		struct vh_deferred *d =
 			vh_container_of(vh_list_take(&batch), struct vh_deferred, link);
@@ -125,6 +126,13 @@ static unsigned run_deferred(struct vh_reactor *r)
 		d->fn(d);
 	}
 	return n;
+}
+
+static unsigned run_deferred(struct vh_reactor *r)
+{
+	const unsigned n = run_list(&r->deferred);
+
+	return n + run_list(&r->late);
 }
 
 static bool is_unused(const struct vh_reactor *r)
@@ -158,7 +166,7 @@ void vh_reactor_destroy(struct vh_reactor *r)
 static bool prepare_to_sleep(struct vh_reactor *r)
 {
 	if (!vh_poll_may_sleep(&r->poll) || !vh_list_is_empty(&r->deferred) ||
-	    !vh_mailbox_arm(&r->mailbox))
+	    !vh_list_is_empty(&r->late) || !vh_mailbox_arm(&r->mailbox))
 		return false;
 	vh_timers_set_alarm(r);
 	return true;
@@ -359,6 +367,12 @@ void vh_reactor_defer(struct vh_reactor *r, struct vh_deferred *d)
 {
 	if (vh_list_is_empty(&d->link))
 		vh_list_append(&r->deferred, &d->link);
+}
+
+void vh_reactor_defer_late(struct vh_reactor *r, struct vh_deferred *d)
+{
+	if (vh_list_is_empty(&d->link))
+		vh_list_append(&r->late, &d->link);
 }
 
 void vh_reactor_undefer(struct vh_deferred *d)

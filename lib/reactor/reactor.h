@@ -82,6 +82,8 @@ struct vh_deferred {
 };
 
 void vh_reactor_defer(struct vh_reactor *r, struct vh_deferred *d);
+/* After all that the other one brought: for what takes long, like a system call. */
+void vh_reactor_defer_late(struct vh_reactor *r, struct vh_deferred *d);
 void vh_reactor_undefer(struct vh_deferred *d);
 
 /* ---- Pollers: things that are polled while busy and slept on while idle ---- */

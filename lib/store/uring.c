@@ -70,6 +70,7 @@ static void uring_channel_close(struct vh_store_channel *ch)
 	struct vh_uring *u = uring_of(ch);
 
 	vh_poller_remove(ch->reactor, &u->poller);
+	vh_reactor_undefer(&u->late);
 	/* A ring dies when the kernel finds the time; the file is let go of now. */
 	if (u->has_file)
 		io_uring_unregister_files(&u->ring);
@@ -187,6 +188,11 @@ static void hand_over(struct vh_uring *u)
 		io_uring_submit(&u->ring);
 }
 
+static void hand_over_late(struct vh_deferred *d)
+{
+	hand_over(vh_container_of(d, struct vh_uring, late));
+}
+
 static void uring_start(struct vh_store_channel *ch)
 {
 	struct vh_uring *u = uring_of(ch);
@@ -255,7 +261,8 @@ static unsigned uring_work(struct vh_poller *p, unsigned budget)
 	unsigned n = reap(u, budget);
 
 	launch_waiting(u);
-	hand_over(u);
+	if (io_uring_sq_ready(&u->ring))
+		vh_reactor_defer_late(u->ch.reactor, &u->late);
 	return n;
 }
 
@@ -386,6 +393,8 @@ int vh_uring_channel_open(struct vh_store *s, struct vh_reactor *r,
 	u->file = vh_file_of(s);
 	u->ch.kind = &uring_kind;
 	u->ch.store = s;
+	u->late.fn = hand_over_late;
+	vh_list_init(&u->late.link);
 	vh_list_init(&u->running);
 	vh_list_init(&u->waiting);
 	err = open_ring(u, r);

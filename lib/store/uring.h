@@ -23,6 +23,8 @@ struct vh_uring {
 	struct vh_file *file;
 	struct io_uring ring;
 	struct vh_poller poller;
+	struct vh_deferred
+		late;  /* SQEs of completions are handed over at the end of the turn */
 	bool has_file; /* the file is number 0 of the ring's                    */
 	struct vh_list running; /* requests with an SQE */
 	struct vh_list waiting; /* requests for which the ring had no room, in order */

@@ -453,6 +453,23 @@ static void an_undeferred_call_does_not_run(void **state)
 	assert_int_equal(c.n_runs, 0);
 }
 
+/* An undefer from the first one to run shows the order. */
+static void what_is_deferred_late_runs_behind_all_else(void **state)
+{
+	struct later late, soon;
+
+	later_init(&late, *state);
+	later_init(&soon, *state)->undefer = &late;
+	vh_reactor_defer_late(*state, &late.deferred);
+	vh_reactor_defer(*state, &soon.deferred);
+	vh_reactor_poll(*state, 0);
+	assert_int_equal(soon.n_runs, 1);
+	assert_int_equal(late.n_runs, 0);
+	vh_reactor_defer_late(*state, &late.deferred);
+	vh_reactor_poll(*state, 0);
+	assert_int_equal(late.n_runs, 1);
+}
+
 static void read_time_twice(void *arg)
 {
 	struct vh_reactor *r = to_be_stopped;
@@ -529,6 +546,7 @@ int main(void)
 		REACTOR_TEST(
 			a_call_that_defers_itself_runs_in_the_next_turn_without_a_sleep),
 		REACTOR_TEST(an_undeferred_call_does_not_run),
+		REACTOR_TEST(what_is_deferred_late_runs_behind_all_else),
 		REACTOR_TEST(time_stands_still_within_a_turn_only),
 		REACTOR_TEST(an_idle_reactor_sleeps_and_does_not_turn),
 	};

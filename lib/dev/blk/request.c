@@ -117,7 +117,8 @@ static unsigned flags_of(const struct blk_request *r)
 
 static void submit(struct blk_request *r)
 {
-	vh_reactor_defer(r->lane->reactor, &r->lane->start);
+	/* What is done is shown to the driver before the store takes its time. */
+	vh_reactor_defer_late(r->lane->reactor, &r->lane->start);
 	vh_store_submit(r->lane->channel, &r->io);
 }
 

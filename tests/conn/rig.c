@@ -39,16 +39,20 @@ static void keep_line(void *arg, enum vh_log_level level, const char *tag,
 
 void rig_log_clear(void)
 {
+	pthread_mutex_lock(&lock);
 	n_lines = 0;
 	memset(lines, 0, sizeof(lines));
+	pthread_mutex_unlock(&lock);
 }
 
 unsigned rig_logged(const char *text)
 {
 	unsigned n = 0;
 
+	pthread_mutex_lock(&lock);
 	for (unsigned i = 0; i < MAX_LINES; i++)
 		n += strstr(lines[i], text) != NULL;
+	pthread_mutex_unlock(&lock);
 	return n;
 }
 

@@ -43,7 +43,7 @@ static void serve(struct disk *d, const char *address, const char *const *words)
 	char room[2048];
 	size_t n = split_params(words, room, params);
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < DISK_REACTORS; i++) {
 		const struct vh_reactor_params p = {.size = sizeof(p),
 						    .name = "test",
 						    .cpu = -1,
@@ -52,7 +52,7 @@ static void serve(struct disk *d, const char *address, const char *const *words)
 
 		assert_int_equal(vh_reactor_create(&p, &d->reactor[i]), 0);
 	}
-	assert_int_equal(vh_server_create(d->reactor, 3, &d->server), 0);
+	assert_int_equal(vh_server_create(d->reactor, DISK_REACTORS, &d->server), 0);
 	assert_int_equal(
 		vh_server_add(d->server, &vh_blk, NULL, address, params, n, &d->device),
 		0);
@@ -87,7 +87,7 @@ void disk_close(struct disk *d)
 	assert_int_equal(pthread_join(d->thread, &result), 0);
 	assert_null(result);
 	vh_server_destroy(d->server);
-	for (unsigned i = 3; i--;)
+	for (unsigned i = DISK_REACTORS; i--;)
 		vh_reactor_destroy(d->reactor[i]);
 }
 

@@ -64,7 +64,8 @@ static void grow(struct vh_blocks *b)
 			*to = block;
 		}
 	free(b->bucket);
-	*b = more;
+	b->bucket = more.bucket;
+	b->n_buckets = more.n_buckets;
 }
 
 static void add(struct vh_blocks *b, struct vh_block *block)

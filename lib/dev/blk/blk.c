@@ -108,7 +108,7 @@ static void lane_is_late(struct vh_timer *t)
 }
 
 /* drain-timeout is for those who are waited for, not for what comes later. */
-void blk_lane_is_idle(struct blk_lane *l, unsigned q)
+void vh_blk_lane_is_idle(struct blk_lane *l, unsigned q)
 {
 	l->draining &= ~(1ull << q);
 	if (!l->draining)
@@ -155,7 +155,7 @@ static void free_lanes(struct blk *b)
 		for (unsigned j = i; j < b->n_queues; j++)
 			if (b->lane[j] == l)
 				b->lane[j] = NULL;
-		blk_requests_free(l);
+		vh_blk_requests_free(l);
 		free(l);
 	}
 }
@@ -298,15 +298,15 @@ const struct vh_device_ops vh_blk = {
 	.n_queues = blk_n_queues,
 	.open = blk_open,
 	.close = blk_close,
-	.offer = blk_offer,
-	.read_config = blk_read_config,
-	.write_config = blk_write_config,
-	.process = blk_process,
+	.offer = vh_blk_offer,
+	.read_config = vh_blk_read_config,
+	.write_config = vh_blk_write_config,
+	.process = vh_blk_process,
 	.queue_start = blk_queue_start,
 	.queue_stop = blk_queue_stop,
 	.queue_memory = blk_queue_memory,
 	.queue_drain = blk_queue_drain,
 	.reset = blk_reset,
-	.lasting = blk_lasting,
+	.lasting = vh_blk_lasting,
 	.refresh = blk_refresh,
 };

@@ -10,7 +10,7 @@
 
 #define BIT(name) VH_BIT(VIRTIO_BLK_F_##name)
 
-uint64_t blk_offer(struct vh_device *d)
+uint64_t vh_blk_offer(struct vh_device *d)
 {
 	const struct blk *b = vh_device_priv(d);
 	const struct vh_store_info *i = vh_store_info(b->store);
@@ -75,7 +75,7 @@ static void fill(const struct blk *b, struct virtio_blk_config *c)
  */
 #define CONFIG_ROOM 256
 
-int blk_read_config(struct vh_device *d, size_t off, void *buf, size_t len)
+int vh_blk_read_config(struct vh_device *d, size_t off, void *buf, size_t len)
 {
 	uint8_t room[CONFIG_ROOM] = {0};
 	struct virtio_blk_config c;
@@ -95,7 +95,7 @@ int blk_read_config(struct vh_device *d, size_t off, void *buf, size_t len)
 enum { LASTING_CACHE = 0 }; /* of the lasting bytes; 0: as it was at first */
 enum { CACHE_ON = 1, CACHE_OFF = 2 };
 
-void blk_lasting(struct vh_device *d, uint8_t *bytes)
+void vh_blk_lasting(struct vh_device *d, uint8_t *bytes)
 {
 	struct blk *b = vh_device_priv(d);
 	const uint8_t cache = bytes ? bytes[LASTING_CACHE] : 0;
@@ -106,7 +106,7 @@ void blk_lasting(struct vh_device *d, uint8_t *bytes)
 }
 
 /* The cache mode is all that a driver may write. */
-int blk_write_config(struct vh_device *d, size_t off, const void *buf, size_t len)
+int vh_blk_write_config(struct vh_device *d, size_t off, const void *buf, size_t len)
 {
 	struct blk *b = vh_device_priv(d);
 	const uint8_t *wce = buf;

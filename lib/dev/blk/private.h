@@ -56,30 +56,30 @@ struct blk {
 
 /* ---- config.c: control thread ---- */
 
-uint64_t blk_offer(struct vh_device *d);
-int blk_read_config(struct vh_device *d, size_t off, void *buf, size_t len);
-int blk_write_config(struct vh_device *d, size_t off, const void *buf, size_t len);
+uint64_t vh_blk_offer(struct vh_device *d);
+int vh_blk_read_config(struct vh_device *d, size_t off, void *buf, size_t len);
+int vh_blk_write_config(struct vh_device *d, size_t off, const void *buf, size_t len);
 
-void blk_lasting(struct vh_device *d, uint8_t *bytes);
+void vh_blk_lasting(struct vh_device *d, uint8_t *bytes);
 
 /* ---- blk.c: the queue's reactor ---- */
 
 /* Queue @q has no request under way any more. */
-void blk_lane_is_idle(struct blk_lane *l, unsigned q);
+void vh_blk_lane_is_idle(struct blk_lane *l, unsigned q);
 
-static inline void blk_lane_count(struct blk_lane *l, unsigned q, int more)
+static inline void vh_blk_lane_count(struct blk_lane *l, unsigned q, int more)
 {
 	l->n_out[q] += (unsigned)more;
 	if (!l->n_out[q] && l->draining)
-		blk_lane_is_idle(l, q);
+		vh_blk_lane_is_idle(l, q);
 }
 
 /* ---- request.c: the queue's reactor ---- */
 
 /* Take what is there. */
-void blk_process(struct vh_queue *q);
+void vh_blk_process(struct vh_queue *q);
 
 /* Free what @lane keeps for reuse. */
-void blk_requests_free(struct blk_lane *lane);
+void vh_blk_requests_free(struct blk_lane *lane);
 
 #endif

@@ -53,7 +53,7 @@ static void request_put(struct blk_request *r)
 	r->lane->free = r;
 }
 
-void blk_requests_free(struct blk_lane *l)
+void vh_blk_requests_free(struct blk_lane *l)
 {
 	while (l->free) {
 		struct blk_request *r = l->free;
@@ -88,7 +88,7 @@ static void request_finish(struct blk_request *r, int err)
 	struct vh_chain *c = r->chain;
 	const size_t written = r->writable;
 
-	blk_lane_count(r->lane, vh_queue_index(vh_chain_queue(c)), -1);
+	vh_blk_lane_count(r->lane, vh_queue_index(vh_chain_queue(c)), -1);
 	request_put(r);
 	chain_finish(c, status_of(err), written);
 }
@@ -336,12 +336,12 @@ static bool request_begin(struct blk_lane *l, struct vh_chain *c)
 	r->lane = l;
 	r->chain = c;
 	r->writable = writable;
-	blk_lane_count(l, vh_queue_index(vh_chain_queue(c)), 1);
+	vh_blk_lane_count(l, vh_queue_index(vh_chain_queue(c)), 1);
 	request_run(r, &h);
 	return true;
 }
 
-void blk_process(struct vh_queue *q)
+void vh_blk_process(struct vh_queue *q)
 {
 	struct blk_lane *l = vh_queue_priv(q);
 	struct vh_chain *c;

@@ -2,8 +2,11 @@
 /* vhost bench: load for somebody's device, through the front-end role. */
 #include "bench.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "cli.h"
 
 /* An address has a colon before any "=": unix:PATH,server=on. */
@@ -31,6 +34,42 @@ static bool add_word(struct bench_args *a, char *word)
 	a->key[a->n_keys] = word;
 	a->value[a->n_keys++] = equals + 1;
 	return true;
+}
+
+static int unknown_key(const char *key, const char *value, const struct bench_key *keys,
+		       size_t n)
+{
+	complain("%s=%s: there is no such key; there are:", key, value);
+	for (size_t i = 0; i < n; i++)
+		fprintf(stderr, "  %s=  %s\n", keys[i].key, keys[i].form);
+	return EXIT_USAGE;
+}
+
+static int read_key(const char *key, const char *value, const struct bench_key *keys,
+		    size_t n, void *config)
+{
+	for (size_t i = 0; i < n; i++) {
+		VH_AUTO_FREE char *copy = NULL;
+
+		if (strcmp(keys[i].key, key) != 0)
+			continue;
+		copy = strdup(value);
+		return copy && keys[i].parse(config, copy)
+			       ? EXIT_OK
+			       : usage_error(&verb_bench, "%s=%s: want %s", key, value,
+					     keys[i].form);
+	}
+	return unknown_key(key, value, keys, n);
+}
+
+int bench_read_keys(const struct bench_args *a, const struct bench_key *keys, size_t n,
+		    void *config)
+{
+	int code = EXIT_OK;
+
+	for (unsigned i = 0; i < a->n_keys && code == EXIT_OK; i++)
+		code = read_key(a->key[i], a->value[i], keys, n, config);
+	return code;
 }
 
 static int bench(int argc, char **argv)

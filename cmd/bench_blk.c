@@ -118,8 +118,7 @@ int bench_blk(const struct bench_args *a)
 	if (a->n_addresses != 1)
 		return usage_error(&verb_bench, "bench blk takes one address, not %u",
 				   a->n_addresses);
-	for (unsigned i = 0; i < a->n_keys && code == EXIT_OK; i++)
-		code = bench_blk_key(&c, a->key[i], a->value[i]);
+	code = bench_blk_keys(a, &c);
 	if (code == EXIT_OK)
 		code = load_open(a->address[0], &c, &l);
 	if (code != EXIT_OK)

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "bench.h"
 #include "cli.h"
 #include "load.h"
 
-static bool parse_depths(struct load_config *c, char *text)
+static bool parse_depths(void *config, char *text)
 {
+	struct load_config *c = config;
 	char *word;
 
 	c->n_depths = 0;
@@ -24,8 +24,9 @@ static bool parse_depths(struct load_config *c, char *text)
 	return c->n_depths > 0;
 }
 
-static bool parse_rw(struct load_config *c, char *text)
+static bool parse_rw(void *config, char *text)
 {
+	struct load_config *c = config;
 	static const struct {
 		const char *name;
 		unsigned reads;
@@ -43,19 +44,24 @@ static bool parse_rw(struct load_config *c, char *text)
 	return false;
 }
 
-static bool parse_block_size(struct load_config *c, char *text)
+static bool parse_block_size(void *config, char *text)
 {
+	struct load_config *c = config;
+
 	return parse_size(text, &c->block_size) && c->block_size >= 512 &&
 	       c->block_size <= (16 << 20) && !(c->block_size & (c->block_size - 1));
 }
 
-static bool parse_disk_size(struct load_config *c, char *text)
+static bool parse_disk_size(void *config, char *text)
 {
+	struct load_config *c = config;
+
 	return parse_size(text, &c->size) && c->size;
 }
 
-static bool parse_queues(struct load_config *c, char *text)
+static bool parse_queues(void *config, char *text)
 {
+	struct load_config *c = config;
 	uint64_t n;
 	const bool fine = parse_number(text, 1, LOAD_MAX_QUEUES, &n);
 
@@ -63,28 +69,30 @@ static bool parse_queues(struct load_config *c, char *text)
 	return fine;
 }
 
-static bool parse_seconds(struct load_config *c, char *text)
+static bool parse_seconds(void *config, char *text)
 {
+	struct load_config *c = config;
+
 	return parse_number(text, 1, 86400, &c->seconds);
 }
 
-static bool parse_mode(struct load_config *c, char *text)
+static bool parse_mode(void *config, char *text)
 {
+	struct load_config *c = config;
+
 	c->poll = !strcmp(text, "poll");
 	return c->poll || !strcmp(text, "event");
 }
 
-static bool parse_verify(struct load_config *c, char *text)
+static bool parse_verify(void *config, char *text)
 {
+	struct load_config *c = config;
+
 	c->verify = !strcmp(text, "on");
 	return c->verify || !strcmp(text, "off");
 }
 
-static const struct {
-	const char *key;
-	bool (*parse)(struct load_config *c, char *text);
-	const char *form; /* for the text of errors */
-} keys[] = {
+static const struct bench_key keys[] = {
 	{"rw", parse_rw, "read, write, rw, randread, randwrite or randrw"},
 	{"block-size", parse_block_size, "a power of two, 512 to 16M"},
 	{"depth", parse_depths, "1 to 16 numbers up to 1024, with colons between"},
@@ -95,22 +103,7 @@ static const struct {
 	{"verify", parse_verify, "on or off"},
 };
 
-int bench_blk_key(struct load_config *c, const char *key, const char *value)
+int bench_blk_keys(const struct bench_args *a, struct load_config *c)
 {
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		VH_AUTO_FREE char *copy = NULL;
-
-		if (strcmp(keys[i].key, key) != 0)
-			continue;
-		copy = strdup(value); /* which a parser takes apart */
-		return copy && keys[i].parse(c, copy)
-			       ? EXIT_OK
-			       : usage_error(&verb_bench, "%s=%s: want %s", key, value,
-					     keys[i].form);
-	}
-	return usage_error(
-		&verb_bench,
-		"%s=%s: there is rw=, block-size=, depth=, queues=, mode=, size=, "
-		"seconds= and verify=",
-		key, value);
+	return bench_read_keys(a, keys, sizeof(keys) / sizeof(keys[0]), c);
 }

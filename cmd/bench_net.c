@@ -78,8 +78,7 @@ int bench_net(const struct bench_args *a)
 	if (a->n_addresses != 2)
 		return usage_error(&verb_bench, "bench net takes two addresses, not %u",
 				   a->n_addresses);
-	for (unsigned i = 0; i < a->n_keys && code == EXIT_OK; i++)
-		code = bench_net_key(&c, a->key[i], a->value[i]);
+	code = bench_net_keys(a, &c);
 	if (code != EXIT_OK)
 		return code;
 	err = traffic_open(&t, a->address, &c);

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "bench.h"
 #include "cli.h"
 #include "traffic.h"
 
-static bool parse_sizes(struct traffic_config *c, char *text)
+static bool parse_sizes(void *config, char *text)
 {
+	struct traffic_config *c = config;
 	char *word;
 
 	c->n_sizes = 0;
@@ -30,32 +30,36 @@ static bool parse_switch(const char *text, bool *on)
 	return *on || !strcmp(text, "off");
 }
 
-static bool parse_seconds(struct traffic_config *c, char *text)
+static bool parse_seconds(void *config, char *text)
 {
+	struct traffic_config *c = config;
+
 	return parse_number(text, 1, 3600, &c->seconds);
 }
 
 /* A ring's size is a power of two. */
-static bool parse_ring(struct traffic_config *c, char *text)
+static bool parse_ring(void *config, char *text)
 {
+	struct traffic_config *c = config;
+
 	return parse_number(text, 2, 32768, &c->ring) && !(c->ring & (c->ring - 1));
 }
 
-static bool parse_mrg(struct traffic_config *c, char *text)
+static bool parse_mrg(void *config, char *text)
 {
+	struct traffic_config *c = config;
+
 	return parse_switch(text, &c->mergeable);
 }
 
-static bool parse_duplex(struct traffic_config *c, char *text)
+static bool parse_duplex(void *config, char *text)
 {
+	struct traffic_config *c = config;
+
 	return parse_switch(text, &c->duplex);
 }
 
-static const struct {
-	const char *key;
-	bool (*parse)(struct traffic_config *c, char *text);
-	const char *form; /* for the text of errors */
-} keys[] = {
+static const struct bench_key keys[] = {
 	{"size", parse_sizes, "1 to 16 frame sizes of 60 to 9014, with colons between"},
 	{"seconds", parse_seconds, "1 to 3600"},
 	{"ring", parse_ring, "a power of two, 2 to 32768"},
@@ -63,20 +67,7 @@ static const struct {
 	{"duplex", parse_duplex, "on or off"},
 };
 
-int bench_net_key(struct traffic_config *c, const char *key, const char *value)
+int bench_net_keys(const struct bench_args *a, struct traffic_config *c)
 {
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		VH_AUTO_FREE char *copy = NULL;
-
-		if (strcmp(keys[i].key, key) != 0)
-			continue;
-		copy = strdup(value); /* which a parser takes apart */
-		return copy && keys[i].parse(c, copy)
-			       ? EXIT_OK
-			       : usage_error(&verb_bench, "%s=%s: want %s", key, value,
-					     keys[i].form);
-	}
-	return usage_error(
-		&verb_bench,
-		"%s=%s: there is size=, seconds=, ring=, mrg= and duplex=", key, value);
+	return bench_read_keys(a, keys, sizeof(keys) / sizeof(keys[0]), c);
 }

@@ -7,10 +7,10 @@
  * VMM over vhost-user, another guest over virtio-vhost-user, and a test over
  * the in-process loopback.  lib/dev/rng/rng.c is a whole one in 60 lines.
  *
- * Threads: .config, .open, .close, .set_features, .reset and the config space
- * callbacks run on the control thread.  The queue callbacks run on the reactor
- * that owns the queue, and never two at a time for one queue.  No callback may
- * block.
+ * Threads: .config, .n_queues, .open, .close, .set_features, .reset, .lasting, .refresh,
+ * .link and the config space callbacks run on the control thread.  The queue callbacks
+ * run on the reactor that owns the queue, and never two at a time for one queue.  No
+ * callback may block, save .open and .close.
  */
 #ifndef VHOST_DEVICE_H
 #define VHOST_DEVICE_H

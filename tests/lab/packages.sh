@@ -29,6 +29,8 @@ build			libjson-c-dev		writes --json output
 build			libnbd-dev		disks on NBD servers
 build			liburing-dev		asynchronous I/O of disks
 test			libcmocka-dev		unit tests
+test			g++			sees that the headers are C++, too
+test			groff-base		renders the man pages
 guest,test		nbdkit			NBD servers to test against, also faulty ones
 guest,test		qemu-utils		qemu-nbd, another NBD server
 test			librbd-dev		the interface of Ceph's disks, which a test fakes

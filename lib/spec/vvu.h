@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * virtio-vhost-user: the registers of a device that hands the back-end side of a
+ * vhost-user connection to a guest.  No standard has it; docs/design/007 says
+ * which of the drafts this follows and what it adds.  All little-endian.
+ */
+#ifndef VH_SPEC_VVU_H
+#define VH_SPEC_VVU_H
+
+#include <stdint.h>
+
+/* Vendor capabilities of virtio (cfg_type), beside the standard's 1-5 and 8. */
+#define VH_VVU_CAP_DOORBELL	6 /* le32 multiplier follows */
+#define VH_VVU_CAP_NOTIFICATION 7
+#define VH_VVU_CAP_MEMORY	8 /* the standard's shared memory */
+
+/* Its id. */
+#define VH_VVU_SHM_MEMORY   1
+#define VH_VVU_SHM_LOG	    2
+#define VH_VVU_SHM_INFLIGHT 3
+
+#define VH_VVU_MAX_VRINGS 256u
+
+struct vh_vvu_config {
+	uint32_t status;
+	uint32_t max_vhost_queues;
+	uint8_t uuid[16];
+};
+
+#define VH_VVU_BACKEND_UP  1u /* the driver is ready      */
+#define VH_VVU_FRONTEND_UP 2u /* a front-end is connected */
+
+enum vh_vvu_queue { VH_VVU_RXQ, VH_VVU_TXQ, VH_VVU_QUEUES };
+
+/* Registers of the notification structure. */
+#define VH_VVU_NOTIFY_SELECT 0u /* le16: a vring         */
+#define VH_VVU_NOTIFY_VECTOR 2u /* le16: its MSI-X vector */
+
+/* Doorbells: call of vring n, err of vring n, log; N is max_vhost_queues. */
+#define VH_VVU_DOORBELL_CALL(n)	  (n)
+#define VH_VVU_DOORBELL_ERR(N, n) ((N) + (n))
+#define VH_VVU_DOORBELL_LOG(N)	  (2 * (N))
+#define VH_VVU_N_DOORBELLS(N)	  (2 * (N) + 1)
+
+/* Virtio feature bits of the device: what the driver can cope with. */
+#define VH_VVU_F_BACKEND_REQ 0 /* back-end requests on the two queues              */
+#define VH_VVU_F_LOG	     1 /* the dirty log in shared memory 2                 */
+#define VH_VVU_F_INFLIGHT    2 /* the inflight area in shared memory 3             */
+#define VH_VVU_F_NOTIFY	     3 /* takes kicks by interrupt                         */
+#define VH_VVU_F_LONG_MSG    4 /* its rx buffers have 4096 bytes or more, not 1024 */
+/*
+ * Doorbells may be memory that the device polls: the driver adds 1 to the le32 there in
+ * place of writing any value.
+ */
+#define VH_VVU_F_DOORBELL_POLL 5
+
+/* PCI identities. */
+#define VH_VVU_PCI_VENDOR 0x1af4
+#define VH_VVU_PCI_DEVICE 0x106b /* modern: 0x1040 + 43 */
+#define VH_VVU_PCI_CLASS  0x00ff00u
+
+/*
+ * The window function, where the window is one of its own: no virtio device.  Its BAR 2
+ * is the memory; a vendor capability (id 9) of 4 + 16 bytes has the device's UUID at 4.
+ */
+#define VH_VVU_WINDOW_DEVICE 0x10f1
+
+/* The vhost-pci adapter: docs/design/008. */
+#define VH_VPCI_ADAPTER_DEVICE 0x10f0
+
+#endif

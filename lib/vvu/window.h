@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The window: where the guest sees the front-end's memory.  Three kinds:
+ *
+ *   static	one file that is known beforehand is the BAR; tables must lie in it
+ *   hotplug	a PCI function of its own is plugged into the guest for each table
+ *   trap	no mapping at all: each access of the guest is a message
+ *
+ * and beside it an area of the device's own for the dirty log and for inflight
+ * requests.  Control thread.
+ */
+#ifndef VH_VVU_WINDOW_H
+#define VH_VVU_WINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reactor/reactor.h"
+#include "spec/vhost_user.h"
+#include "vfu/vfu.h"
+#include "wire/msg.h"
+
+/* One region as it is placed: at @at of the window. */
+struct vh_window_region {
+	uint64_t gpa, size, uva, at;
+};
+
+struct vh_window_table {
+	unsigned n;
+	struct vh_window_region region[VH_MAX_TABLE_REGIONS]; /* in order of @at */
+};
+
+struct vh_window;
+
+struct vh_window_ops {
+	/*
+	 * Place the regions of @m, SET_MEM_TABLE with as many fds as regions, all of them
+	 * or none: the old table stays when this fails.  0 and @table; -EINPROGRESS:
+	 * *@done is called with 0 or -errno later; -ENOSPC: the window is too small; or
+	 * another -errno (logged, with what to do).  The fds stay @m's.
+	 */
+	int (*place)(struct vh_window *w, struct vh_msg *m, struct vh_window_table *table,
+		     void (*done)(void *arg, int err), void *arg);
+	/* Nobody uses the table any more (device reset, or the driver gave up). */
+	void (*drop)(struct vh_window *w);
+	/* An access of the guest to a part that is not mapped into it. */
+	void (*read)(struct vh_window *w, uint64_t offset, void *buf, size_t len);
+	void (*write)(struct vh_window *w, uint64_t offset, const void *buf, size_t len);
+	void (*destroy)(struct vh_window *w);
+};
+
+struct vh_window {
+	const struct vh_window_ops *ops;
+	char tag[32];
+	uint64_t size; /* of the BAR, a power of two; 0: the window is no BAR of the
+			  device */
+	/* What of it the guest may map, for vh_vfu_open(). */
+	struct vh_vfu_region region;
+};
+
+/* "file:PATH[,size=SIZE]": the file is made with that size if it is not there. */
+int vh_window_static(const char *memory, uint64_t bar_size, const char *tag,
+		     struct vh_window **w);
+int vh_window_trap(uint64_t bar_size, const char *tag, struct vh_window **w);
+/* "QMP-SOCKET": of the VMM of the guest that has the device, whose UUID is @uuid. */
+int vh_window_hotplug(struct vh_reactor *r, const char *qmp, const uint8_t uuid[16],
+		      uint64_t bar_size, const char *tag, struct vh_window **w);
+void vh_window_destroy(struct vh_window *w); /* NULL is fine */
+
+#endif

@@ -15,6 +15,7 @@ cd "$(dirname "$0")" || exit 1
 export VHOST_SOURCE=$PWD
 BUILD=${BUILD:-$PWD/build}
 export VHOST=$BUILD/release/cmd/vhost
+export VHOST_APPLIANCE=$BUILD/appliance/cmd/vhost
 export LAB_QUICK=1 # "all" has the minutes to unpack another Debian
 LOGS=$BUILD/logs
 passed=0 failed=0 skipped=0
@@ -75,6 +76,8 @@ need() { tests/lab/packages.sh "$@"; }
 
 release() { try "build: gcc, release" build release --buildtype=release -Dtests=false; }
 
+appliance() { try "build: static, for an initramfs" build appliance -Dappliance=true; }
+
 suite_unit()
 {
 	need build test
@@ -105,7 +108,7 @@ suite_tsan()
 }
 suite_examples() { need build test; release; try "examples against the installed package" tests/examples/run.sh; }
 suite_docs() { need build test; release; try "every command in the documents" tests/docs/run.sh; }
-suite_cmd() { need build test; release; try "the command line" tests/cmd/run.sh; }
+suite_cmd() { need build test; release; appliance; try "the command line" tests/cmd/run.sh; }
 suite_check() { need build check; try "format, tidy and layering" tests/check/run.sh; }
 suite_demo() { need build; release; try "demo" "$VHOST" demo --seconds 3; }
 suite_interop()

@@ -11,7 +11,6 @@
  * when the peer we lost was one that talked to us.  Control thread.
  */
 #include <errno.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "conn/group.h"
 #include "conn/schemes.h"
 #include "conn/socket.h"
 
@@ -270,20 +270,10 @@ static int read_mode(const char *tag, const char *text, mode_t *mode)
 
 static int read_group(const char *tag, const char *name, gid_t *group)
 {
-	struct group entry, *found = NULL;
-	const size_t size = 1 << 16; /* groups may have many members */
-	char *buf;
+	const int err = name ? vh_group_find(name, group) : 0;
 
-	if (!name)
-		return 0;
-	buf = malloc(size);
-	if (!buf)
-		return -ENOMEM;
-	if (getgrnam_r(name, &entry, buf, size, &found) == 0 && found)
-		*group = found->gr_gid;
-	free(buf);
-	if (found)
-		return 0;
+	if (err != -ENOENT)
+		return err;
 	vh_log_line(tag, VH_LOG_ERROR, "group=%s: there is no such group", name);
 	return -EINVAL;
 }

@@ -48,6 +48,9 @@ wait_until()
 start() { "$vhost" "$@" >daemon.log 2>&1 </dev/null & daemon=$!; }
 # The exit code of the daemon after SIGTERM, or another SIGNAL.
 stop() { local code=0; kill "-${1:-TERM}" "$daemon"; wait "$daemon" || code=$?; daemon=; return $code; }
+quiet() { "$@" >out 2>&1 </dev/null; }
+is() { [ "$1" = "$2" ]; }
+group_of() { stat -c '%G' "$1"; }
 says() { grep -q -e "$1" daemon.log; }
 
 for test in "$source"/tests/cmd/test_*.sh; do

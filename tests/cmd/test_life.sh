@@ -37,10 +37,7 @@ while time.time() < end and not os.path.exists(sys.argv[2]):
 END
 }
 
-quiet() { "$@" >out 2>&1 </dev/null; }
 mode_of() { stat -c '%a' "$1"; }
-group_of() { stat -c '%G' "$1"; }
-is() { [ "$1" = "$2" ]; }
 lines_are() { [ "$(cat "$1")" = "$(printf '%s\n' "${@:2}")" ]; }
 
 # Sockets

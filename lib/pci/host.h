@@ -16,6 +16,9 @@
 
 struct vh_pci_host;
 
+/* Of an address, with its NUL. */
+#define VH_PCI_ADDRESS_SIZE 128u
+
 /* Memory that the function may read and write; zeroed, page-aligned. */
 struct vh_pci_dma {
 	uint8_t *va;
@@ -26,6 +29,9 @@ struct vh_pci_dma {
 struct vh_pci_bus {
 	/* The addresses that are its: "0000:00:04.0" for vfio; "test:PATH" in tests. */
 	bool (*has)(const char *address);
+	/* As vh_pci_find(), among its own; NULL: it cannot look for any. */
+	int (*find)(uint16_t vendor, uint16_t device, unsigned n,
+		    char address[VH_PCI_ADDRESS_SIZE]);
 	/* 0 or -errno (logged, with what to do). */
 	int (*open)(const char *address, const char *tag, struct vh_pci_host **h);
 	void (*close)(struct vh_pci_host *h);
@@ -72,9 +78,10 @@ void vh_pci_close(struct vh_pci_host *h); /* NULL is fine */
 void vh_pci_add_bus(const struct vh_pci_bus *bus);
 
 /*
- * The addresses on vfio's bus of functions with these IDs, in order: the @n-th, into
+ * The addresses of functions with these IDs, bus by bus, in order: the @n-th, into
  * @address.  0, or -ENOENT.
  */
-int vh_pci_find(uint16_t vendor, uint16_t device, unsigned n, char address[16]);
+int vh_pci_find(uint16_t vendor, uint16_t device, unsigned n,
+		char address[VH_PCI_ADDRESS_SIZE]);
 
 #endif

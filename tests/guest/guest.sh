@@ -31,6 +31,13 @@ guest_tso6=off,guest_ecn=off,guest_ufo=off
 # shellcheck disable=SC2034  # for the scenarios, like MEAN below
 NO_OFFLOADS=mrg_rxbuf=off,csum=off,guest_csum=off,$NO_SEGMENTS
 
+# need_new_qemu: one that has vfio-user-pci
+need_new_qemu()
+{
+	need_trixie qemu-system-{x86,common,data}/trixie-backports seabios/trixie-backports
+	QEMU=$LAB_ROOT/tests/lab/qemu-of-trixie
+}
+
 need_guests()
 {
 	need "$QEMU" busybox modprobe cpio iperf3 ethtool tc python3 gcc
@@ -116,11 +123,21 @@ disk_args()
 		-device "vhost-user-blk-pci,id=d$n,chardev=dc$n,num-queues=$queues$rest")
 }
 
-# boot NAME [nic=...]... [disk=...]... [smp=N] [mem=MEGABYTES] [ANY-QEMU-ARGUMENT]...:
-# starts a guest and does not wait for it. Its console is $LAB_TMP/NAME.log.
+# Appends to ARGS an IOMMU as vfio in the guest needs it
+iommu_args()
+{
+	MACHINE+=,kernel-irqchip=split
+	ARGS+=(-device "intel-iommu,intremap=on,caching-mode=on")
+	BOOT_ARGS+=" intel_iommu=on"
+}
+
+# boot NAME [nic=...]... [disk=...]... [smp=N] [mem=MEGABYTES] [ram=FILE] [initramfs=FILE]
+# [iommu=on] [ANY-QEMU-ARGUMENT]...: starts a guest and does not wait for it. Its console is
+# $LAB_TMP/NAME.log. Its memory is in FILE, which is made, or is kept where it is there.
 boot()
 {
-	local name=$1 word nics=0 disks=0 smp=1 mem=256 ARGS=()
+	local name=$1 word nics=0 disks=0 smp=1 mem=256 ram=memory-backend-memfd
+	local initramfs=$INITRAMFS MACHINE=q35,hpet=off ARGS=() BOOT_ARGS=$KERNEL_ARGS
 	shift
 	GUEST_COUNT=$((GUEST_COUNT + 1))
 	for word in "$@"; do
@@ -129,14 +146,17 @@ boot()
 		disk=*) disk_args "${word#disk=}" $((disks++)) ;;
 		smp=*) smp=${word#smp=} ;;
 		mem=*) mem=${word#mem=} ;;
+		ram=*) ram=memory-backend-file,mem-path=${word#ram=} ;;
+		initramfs=*) initramfs=${word#initramfs=} ;;
+		iommu=on) iommu_args ;;
 		*) ARGS+=("$word") ;;
 		esac
 	done
 	start "$name" "$QEMU" -nodefaults -no-user-config -display none -serial stdio \
-		-M q35,hpet=off,memory-backend=m0 -cpu max,la57=off -accel tcg \
-		-object "memory-backend-memfd,id=m0,size=${mem}M,share=on" \
+		-M "$MACHINE,memory-backend=m0" -cpu max,la57=off -accel tcg \
+		-object "$ram,id=m0,size=${mem}M,share=on" \
 		-m "$mem" -smp "$smp" \
-		-kernel "$KERNEL" -initrd "$INITRAMFS" -append "$KERNEL_ARGS" \
+		-kernel "$KERNEL" -initrd "$initramfs" -append "$BOOT_ARGS" \
 		-chardev "socket,id=qmp,path=$LAB_TMP/$name.qmp,server=on,wait=off" \
 		-mon chardev=qmp,mode=control \
 		-device virtio-serial-pci \

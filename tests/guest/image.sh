@@ -183,6 +183,8 @@ fill_root()
 	mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,dev,proc,sys,tmp,etc}
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	ln -s busybox "$root/bin/sh"
+	printf '%s\n' root:x:0:0::/:/bin/sh vhost:x:1000:1000::/tmp:/bin/sh >"$root/etc/passwd"
+	printf '%s\n' root:x:0: vhost:x:1000: >"$root/etc/group"
 	cp "$here/init" "$root/init"
 	chmod 755 "$root/init"
 	add_modules "$root"

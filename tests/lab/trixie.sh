@@ -10,7 +10,7 @@
 #
 # It is made once, in a minute or two, and kept in ${XDG_CACHE_HOME:-~/.cache}/libvhost;
 # it comes from the mirror that this machine uses anyway. A command sees this machine's
-# /proc, /sys, /dev and /tmp, so that sockets and files in /tmp have the same names inside.
+# /proc, /sys, /dev, /tmp and that cache, so that what is there has the same name inside.
 #
 # Exits 77, saying why, where it cannot be had; with LAB_QUICK=1 that is so until somebody
 # has made it.
@@ -33,9 +33,11 @@ run_in()
 	local tree=$1
 	shift
 	# shellcheck disable=SC2016  # the inner shell's variables
-	exec unshare --mount sh -ec 'tree=$1; shift
+	exec unshare --mount sh -ec 'tree=$1 cache=$2; shift 2
 		for dir in proc sys dev tmp; do mount --rbind "/$dir" "$tree/$dir"; done
-		exec chroot "$tree" "$@"' sh "$tree" "$@"
+		mkdir -p "$tree$cache"
+		mount --bind "$cache" "$tree$cache"
+		exec chroot "$tree" "$@"' sh "$tree" "$cache" "$@"
 }
 
 inside()

@@ -49,10 +49,13 @@ enum vh_vvu_queue { VH_VVU_RXQ, VH_VVU_TXQ, VH_VVU_QUEUES };
 #define VH_VVU_F_NOTIFY	     3 /* takes kicks by interrupt                         */
 #define VH_VVU_F_LONG_MSG    4 /* its rx buffers have 4096 bytes or more, not 1024 */
 /*
- * Doorbells may be memory that the device polls: the driver adds 1 to the le32 there in
- * place of writing any value.
+ * Doorbells are memory that the device polls, too: counters, le32 each, one page behind
+ * the doorbells. The driver adds 1 to that of doorbell n in place of a write to it.  They
+ * have a page of their own since a driver that did not take this bit needs the others,
+ * whose writes reach the device, and what a VMM maps cannot change any more.
  */
-#define VH_VVU_F_DOORBELL_POLL 5
+#define VH_VVU_F_DOORBELL_POLL	   5
+#define VH_VVU_DOORBELL_COUNTER(n) (0x1000u + 4 * (n)) /* from doorbell 0 on */
 
 /* PCI identities. */
 #define VH_VVU_PCI_VENDOR 0x1af4

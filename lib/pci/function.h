@@ -35,9 +35,9 @@ enum vh_pci_bar_flags {
  */
 struct vh_pci_block {
 	uint8_t bar;
-	uint32_t offset, size;
-	void (*read)(void *arg, uint32_t offset, void *buf, size_t len);
-	int (*write)(void *arg, uint32_t offset, const void *buf, size_t len);
+	uint64_t offset, size;
+	void (*read)(void *arg, uint64_t offset, void *buf, size_t len);
+	int (*write)(void *arg, uint64_t offset, const void *buf, size_t len);
 	void *arg;
 };
 
@@ -49,28 +49,29 @@ struct vh_pci_bar {
 struct vh_pci_function {
 	uint8_t config[VH_PCI_CONFIG_SIZE];
 	uint8_t writable[VH_PCI_CONFIG_SIZE]; /* bits that the driver may change */
-	uint8_t cap_end; /* where the next capability goes                 */
-	uint8_t last_cap;
-	uint8_t msix_cap; /* its place; 0: none */
+	uint16_t cap_end;		      /* where the next capability goes     */
+	uint8_t last_cap;		      /* 0: none                            */
+	uint8_t msix_cap;		      /* 0: none                            */
 	unsigned n_vectors;
 	struct vh_pci_bar bar[VH_PCI_BARS];
 	unsigned n_blocks;
-	struct vh_pci_block block[VH_PCI_MAX_BLOCKS];
+	struct vh_pci_block block[VH_PCI_MAX_BLOCKS]; /* in order of bar and offset */
 	/*
-	 * Configuration space is read and written through windows, too (the PCI-access
-	 * capability of virtio): called before the default for accesses that touch
-	 * [hook_offset, hook_offset + hook_size).  NULL: none.
+	 * Some of configuration space does something (the PCI-access capability of
+	 * virtio).  For accesses that touch [hook_offset, hook_offset + hook_size):
+	 * before the bytes of @config are read, and after they were written, with the
+	 * whole access's place.  NULL: none.
 	 */
 	uint8_t hook_offset, hook_size;
-	void (*hook_read)(void *arg, uint32_t offset, void *buf, size_t len);
-	int (*hook_write)(void *arg, uint32_t offset, const void *buf, size_t len);
+	void (*hook_read)(void *arg, uint32_t offset, size_t len);
+	int (*hook_write)(void *arg, uint32_t offset, size_t len);
 	void *hook_arg;
 };
 
 /* ---- Making one ---- */
 
 void vh_pci_init(struct vh_pci_function *f, const struct vh_pci_ids *ids);
-/* 0, or -EINVAL: no power of two, a 64-bit BAR at an odd place, ... */
+/* 0, or -EINVAL: no power of two, too large, over another. */
 int vh_pci_add_bar(struct vh_pci_function *f, unsigned bar, uint64_t size,
 		   unsigned flags);
 /*

@@ -47,18 +47,24 @@ struct vh_virtio_pci_ops {
 	void (*start)(void *arg);
 	/*
 	 * 0 was written to the status, or the function was reset: back to the beginning.
-	 * May be -EINPROGRESS: the register reads as it was until
-	 * vh_virtio_pci_reset_done().
+	 * May be -EINPROGRESS: the registers read as they were, and the driver's writes
+	 * are lost, until vh_virtio_pci_reset_done().  Never called again before that.
 	 */
 	int (*reset)(void *arg);
-	/* Queue @q is enabled: its addresses and size stay until it is reset. */
+	/*
+	 * Queue @q is enabled: its addresses and size stay until it is reset.  0, or
+	 * -errno: the driver reads that it is not.  May come before .start.
+	 */
 	int (*enable)(void *arg, unsigned q);
-	/* As .reset, for one queue (VIRTIO_F_RING_RESET);
-	 * vh_virtio_pci_queue_reset_done(). */
+	/* As .reset, for one queue that is enabled (VIRTIO_F_RING_RESET);
+	 * vh_virtio_pci_queue_reset_done().  NULL: at once. */
 	int (*reset_queue)(void *arg, unsigned q);
-	/* The driver has buffers for @q. */
+	/*
+	 * The driver has buffers for @q, which is enabled, and the device is running.
+	 * There may be some without it: .start looks at all queues.
+	 */
 	void (*notify)(void *arg, unsigned q);
-	/* The vector of @q changed.  May be NULL. */
+	/* The vector of @q, which is enabled, changed.  May be NULL. */
 	void (*vector_changed)(void *arg, unsigned q);
 	/* Device configuration; any range inside of config_size.  @write may be NULL. */
 	void (*read_config)(void *arg, uint32_t offset, void *buf, size_t len);
@@ -81,7 +87,7 @@ struct vh_virtio_pci {
 	uint8_t isr, generation;
 	uint16_t config_vector, queue_select;
 	struct vh_virtio_pci_queue queue[VH_VIRTIO_PCI_MAX_QUEUES];
-	uint32_t access_bar, access_offset, access_len; /* the PCI-access capability's */
+	uint8_t access; /* the PCI-access capability's place */
 };
 
 struct vh_virtio_pci_params {
@@ -109,14 +115,18 @@ int vh_virtio_pci_add_cap(struct vh_virtio_pci *vp, uint8_t type, uint8_t bar, u
 			  uint32_t offset, uint32_t length, const void *more,
 			  size_t n_more);
 
-/* A reset of the function, or by its owner: all registers, and .reset is called. */
+/*
+ * A reset of the function, or by its owner: all registers, and .reset is called.  0 or
+ * -EINPROGRESS.
+ */
 int vh_virtio_pci_reset(struct vh_virtio_pci *vp);
 void vh_virtio_pci_reset_done(struct vh_virtio_pci *vp);
 void vh_virtio_pci_queue_reset_done(struct vh_virtio_pci *vp, unsigned q);
 
 /*
- * What the device does: the vector to signal, or VH_VIRTIO_PCI_NO_VECTOR.  The ISR's bit
- * is set in any case.
+ * What the device does: the vector to signal, or VH_VIRTIO_PCI_NO_VECTOR (the driver
+ * wants none, is not ready, or has not let the function be master).  The ISR's bit is
+ * set in any case.
  */
 uint16_t vh_virtio_pci_config_changed(struct vh_virtio_pci *vp);
 uint16_t vh_virtio_pci_used(struct vh_virtio_pci *vp, unsigned q);

@@ -20,6 +20,7 @@
 #include "conn/connector.h"
 #include "reactor/reactor.h"
 #include "spec/vvu.h"
+#include "vvu/area.h"
 #include "vvu/window.h"
 
 struct vh_relay;
@@ -38,25 +39,30 @@ enum vh_relay_end {
 	VH_RELAY_HOST_ERROR,
 };
 
+/* None of these may call back into the relay, but for what does not change it. */
 struct vh_relay_ops {
 	/*
 	 * A whole message for the driver, header and payload, in place of which the relay
 	 * has done what it is about.  0; -EAGAIN: no buffer (vh_relay_room() when there
-	 * is one); -EMSGSIZE: it does not fit the next buffer, the session ends.
+	 * is one; nothing else comes before that); -EMSGSIZE: it does not fit the next
+	 * buffer, the session ends with VH_RELAY_TOO_LARGE.
 	 */
 	int (*deliver)(void *arg, const void *msg, size_t len);
 	/*
-	 * A session begins (before its first message is delivered) or has ended (no
-	 * message of it comes any more, all doorbells are unbound).
+	 * A session begins (before its first message is delivered; also from inside
+	 * vh_relay_set_ready()) or has ended: no message of it comes any more, all
+	 * doorbells are unbound, and the driver is not ready until it says so again.
 	 */
 	void (*session)(void *arg, bool up, enum vh_relay_end why);
-	/* The front-end kicked @vring.  @wired: has it an eventfd, for the adapter's
-	 * VR_STATE. */
+	/* The front-end kicked @vring.  Only with VH_VVU_F_NOTIFY. */
 	void (*kick)(void *arg, unsigned vring);
 	/* The table of memory is another one; NULL: the guest side tells by messages
 	 * alone. */
 	void (*memory)(void *arg, const struct vh_window_table *table);
-	/* The place of the log (size 0: none), of the inflight area; NULL: not supported.
+	/*
+	 * What of the area is used for @shmid, VH_VVU_SHM_LOG or VH_VVU_SHM_INFLIGHT,
+	 * from the message on that comes next: @offset in the area, @size 0: nothing of
+	 * it. NULL: not supported.
 	 */
 	void (*area)(void *arg, uint8_t shmid, uint64_t offset, uint64_t size);
 };
@@ -70,11 +76,12 @@ enum vh_relay_layout {
 struct vh_relay_params {
 	const char *front;   /* the front-end's address; copied             */
 	const char *tag;     /* copied                                      */
-	bool accept_early;   /* listen before the driver is ready           */
+	bool accept_early;   /* accept before the driver is ready           */
 	unsigned max_vrings; /* at most VH_VVU_MAX_VRINGS                   */
 	unsigned pairs;	     /* vrings that one of GET_QUEUE_NUM stands for: 1, net 2 */
 	enum vh_relay_layout layout;
 	struct vh_window *window; /* borrowed */
+	struct vh_area *area;	  /* borrowed; NULL: neither log nor inflight area */
 	const struct vh_relay_ops *ops;
 	void *arg;
 };
@@ -87,25 +94,28 @@ void vh_relay_destroy(struct vh_relay *r); /* NULL is fine */
 
 /*
  * What the driver can cope with: @features are VH_BIT(VH_VVU_F_...), @max_msg the largest
- * message that it takes (filters CRYPTO_SESSION).
+ * message that it takes (filters CRYPTO_SESSION).  At any time; what was negotiated in
+ * the present session stays.
  */
 void vh_relay_set_driver(struct vh_relay *r, uint64_t features, size_t max_msg);
-/* The driver is ready for a session, or ends the present one (no .session for that). */
+/*
+ * The driver is ready for a session, or ends the present one (no .session for that: all
+ * is as after .session(false) when it returns).  Saying the same again changes nothing.
+ */
 void vh_relay_set_ready(struct vh_relay *r, bool ready);
 /* There is a buffer again for what .deliver refused. */
 void vh_relay_room(struct vh_relay *r);
 /*
  * A message of the driver, header and payload: exactly one.  0 (also when there is no
- * session: it is dropped); -EAGAIN: not now, the front-end does not read (.sent will
- * tell: vh_relay_can_send()); -EPROTO: nonsense, the session has ended and the device is
- * broken.
+ * session: it is dropped); -EPROTO: nonsense, the device is broken; the session, if
+ * there was one, has ended, which .session told.
  */
 int vh_relay_send(struct vh_relay *r, const void *msg, size_t len);
 /* Doorbell @n, numbered as in spec/vvu.h with N = max_vrings; unbound ones do nothing. */
 void vh_relay_ring(struct vh_relay *r, unsigned n);
 /* The eventfd behind doorbell @n, or -1; borrowed until the next message. */
 int vh_relay_doorbell_fd(const struct vh_relay *r, unsigned n);
-/* Device reset: the session goes without a word, memory stays. */
+/* Device reset: the session goes without a word, and so does the table of memory. */
 void vh_relay_reset(struct vh_relay *r);
 
 bool vh_relay_is_up(const struct vh_relay *r);

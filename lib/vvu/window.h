@@ -37,8 +37,11 @@ struct vh_window_ops {
 	/*
 	 * Place the regions of @m, SET_MEM_TABLE with as many fds as regions, all of them
 	 * or none: the old table stays when this fails.  0 and @table; -EINPROGRESS:
-	 * *@done is called with 0 or -errno later; -ENOSPC: the window is too small; or
-	 * another -errno (logged, with what to do).  The fds stay @m's.
+	 * *@done is called with 0 or -errno later, and then *@table is filled; -ENOSPC:
+	 * the window is too small; or another -errno (logged, with what to do).  The fds
+	 * stay @m's, and @m is there during the call only: what is needed later is
+	 * duplicated.  Another place(), drop() or destroy() meanwhile: *@done is not
+	 * called for the old one, nor is its *@table touched.
 	 */
 	int (*place)(struct vh_window *w, struct vh_msg *m, struct vh_window_table *table,
 		     void (*done)(void *arg, int err), void *arg);

@@ -17,7 +17,14 @@
 
 /* ---- The way to each goal ---- */
 
-enum step_each { ONCE, EACH_VRING, EACH_STARTED, EACH_REGION };
+enum step_each {
+	ONCE,
+	EACH_VRING,   /* but idle ones */
+	EACH_STOPPED, /* of those, and not started */
+	EACH_STARTED,
+	EACH_SURPLUS, /* started, and idle */
+	EACH_REGION
+};
 
 enum step_when {
 	BY_GATE,      /* when the message's gate is open: the rule for all others too */
@@ -47,11 +54,14 @@ static const struct step to_connected[] = {
 	{VH_MSG_GET_QUEUE_NUM},
 	{VH_MSG_GET_MAX_MEM_SLOTS},
 	{VH_MSG_SET_BACKEND_REQ_FD},
+	/* so many ask: N_TO_OFFERED */
 	{VH_MSG_SET_FEATURES},
 	{VH_MSG_SET_STATUS},
 	{VH_MSG_GET_STATUS},
 	{VH_MSG_GET_FEATURES, .when = WITHOUT_ACKS},
 };
+
+#define N_TO_OFFERED 7u
 
 static const struct step to_memory[] = {
 	{VH_MSG_REM_MEM_REG, EACH_REGION, 1},
@@ -64,12 +74,13 @@ static const struct step to_running[] = {
 	{VH_MSG_SET_FEATURES, .when = UNSETTLED},
 	{VH_MSG_GET_INFLIGHT_FD, .when = WITHOUT_AREA},
 	{VH_MSG_SET_INFLIGHT_FD, .when = WITH_AREA},
-	{VH_MSG_SET_VRING_NUM, EACH_VRING},
-	{VH_MSG_SET_VRING_BASE, EACH_VRING},
-	{VH_MSG_SET_VRING_ADDR, EACH_VRING},
-	{VH_MSG_SET_VRING_CALL, EACH_VRING},
-	{VH_MSG_SET_VRING_ERR, EACH_VRING},
-	{VH_MSG_SET_VRING_KICK, EACH_VRING, 6},
+	{VH_MSG_GET_VRING_BASE, EACH_SURPLUS, 1},
+	{VH_MSG_SET_VRING_NUM, EACH_STOPPED},
+	{VH_MSG_SET_VRING_BASE, EACH_STOPPED},
+	{VH_MSG_SET_VRING_ADDR, EACH_STOPPED},
+	{VH_MSG_SET_VRING_CALL, EACH_STOPPED},
+	{VH_MSG_SET_VRING_ERR, EACH_STOPPED},
+	{VH_MSG_SET_VRING_KICK, EACH_STOPPED, 6},
 	{VH_MSG_SET_VRING_ENABLE, EACH_VRING, 1},
 	{VH_MSG_SET_STATUS},
 	{VH_MSG_GET_FEATURES, .when = WITHOUT_ACKS},
@@ -95,6 +106,9 @@ static const struct way {
 } ways[] = {
 	[VH_GOAL_NONE] = {NULL, 0},
 	[VH_GOAL_CONNECTED] = {to_connected, COUNT(to_connected)},
+	[VH_GOAL_OFFERED] = {to_connected, N_TO_OFFERED},
+	[VH_GOAL_FEATURES] = {to_connected + N_TO_OFFERED,
+			      COUNT(to_connected) - N_TO_OFFERED},
 	[VH_GOAL_MEMORY] = {to_memory, COUNT(to_memory)},
 	[VH_GOAL_RUNNING] = {to_running, COUNT(to_running)},
 	[VH_GOAL_STOPPED] = {to_stopped, COUNT(to_stopped)},
@@ -177,7 +191,7 @@ static bool regions_differ(const struct vh_frontend *fe)
 static void fill_table(const struct vh_frontend *fe, struct vh_wire_mem *mem)
 {
 	for (unsigned i = 0; i < COUNT(fe->region); i++) {
-		if (fe->region[i].wanted)
+		if (fe->region[i].wanted && mem->n < VH_MAX_TABLE_REGIONS)
 			mem->region[mem->n++] = fe->region[i].region;
 	}
 }
@@ -187,12 +201,17 @@ static void fill_table(const struct vh_frontend *fe, struct vh_wire_mem *mem)
 static bool step_applies_to_item(const struct vh_frontend *fe, const struct step *s)
 {
 	const struct vh_frontend_region *r = &fe->region[fe->item % COUNT(fe->region)];
+	const struct vh_frontend_vring *v = &fe->vring[fe->item % COUNT(fe->vring)];
 
 	switch (s->each) {
 	case EACH_STARTED:
-		return fe->vring[fe->item].started;
+		return v->started;
+	case EACH_SURPLUS:
+		return v->started && v->idle;
+	case EACH_STOPPED:
+		return fe->item < fe->n_vrings && !v->idle && !v->started;
 	case EACH_VRING:
-		return fe->item < fe->n_vrings;
+		return fe->item < fe->n_vrings && !v->idle;
 	case EACH_REGION:
 		return s->id == VH_MSG_ADD_MEM_REG ? r->wanted && !r->shared
 						   : r->shared && !r->wanted;
@@ -226,8 +245,10 @@ static unsigned count_items(const struct vh_frontend *fe, const struct step *s)
 {
 	switch (s->each) {
 	case EACH_STARTED:
+	case EACH_SURPLUS:
 		return COUNT(fe->vring);
 	case EACH_VRING:
+	case EACH_STOPPED:
 		return fe->n_vrings;
 	case EACH_REGION:
 		return COUNT(fe->region);
@@ -282,7 +303,7 @@ static void fill_vring(const struct vh_frontend *fe, struct vh_msg *m)
 static void fill(const struct vh_frontend *fe, const struct step *s, struct vh_msg *m)
 {
 	vh_msg_init(m, VH_CHANNEL_MAIN, s->id);
-	if (s->each == EACH_VRING || s->each == EACH_STARTED)
+	if (s->each != ONCE && s->each != EACH_REGION)
 		return fill_vring(fe, m);
 	switch (s->id) {
 	case VH_MSG_SET_FEATURES:

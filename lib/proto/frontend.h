@@ -33,8 +33,13 @@
 enum vh_goal {
 	VH_GOAL_NONE, /* reached, given up, or never set                             */
 	VH_GOAL_CONNECTED, /* negotiated, up to SET_FEATURES: once, first */
+	/* The two parts of it, for a shell whose user chooses, and may choose again. */
+	VH_GOAL_OFFERED,  /* what the back-end offers is known: once, first            */
+	VH_GOAL_FEATURES, /* .features, which the shell may have reduced, are in force; no
+			     vring is started                                          */
 	VH_GOAL_MEMORY,	 /* the back-end has the regions that are wanted, and no others */
-	VH_GOAL_RUNNING, /* vrings 0 to n_vrings - 1 are started and enabled            */
+	VH_GOAL_RUNNING, /* vrings 0 to n_vrings - 1 are started and enabled; those that
+			    are idle are stopped                                      */
 	VH_GOAL_STOPPED, /* every started vring is stopped, its base known              */
 	VH_GOAL_SETTLED, /* the back-end has handled all that was sent                  */
 };
@@ -44,6 +49,7 @@ struct vh_frontend_vring {
 	uint32_t num;		  /* entries; set by the shell                        */
 	uint32_t base;		  /* to start from; after a stop, the back-end's word */
 	bool started;
+	bool idle; /* set by the shell: nobody uses it                    */
 };
 
 struct vh_frontend_region {
@@ -86,7 +92,7 @@ struct vh_frontend {
 
 	unsigned n_vrings; /* to start; set by the shell              */
 	struct vh_frontend_vring vring[VH_MAX_VRINGS];
-	struct vh_frontend_region region[VH_MAX_TABLE_REGIONS];
+	struct vh_frontend_region region[VH_MAX_SLOTS];
 };
 
 void vh_frontend_init(struct vh_frontend *fe, uint64_t wanted, uint64_t required);

@@ -169,7 +169,7 @@ static const char *what_is_refused(const struct vh_frontend *fe,
 		return "refuses a request";
 	if (fe->request == VH_MSG_GET_CONFIG && reply->empty)
 		return "refuses to show this part of its config space";
-	if (fe->request == VH_MSG_GET_STATUS && fe->goal == VH_GOAL_CONNECTED &&
+	if (fe->request == VH_MSG_GET_STATUS && fe->goal != VH_GOAL_NONE &&
 	    !(reply->u64 & VIRTIO_CONFIG_S_FEATURES_OK))
 		return "refuses this set of features";
 	return NULL;

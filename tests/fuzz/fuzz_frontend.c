@@ -27,6 +27,8 @@ enum op {
 	OP_DROP_REGION,
 	OP_ASK,	   /* a request beside the goals */
 	OP_ANSWER, /* one that nobody waits for  */
+	OP_REDUCE, /* fewer features              */
+	OP_IDLE,   /* a vring is used, or no longer */
 	OP_COUNT
 };
 
@@ -66,9 +68,9 @@ static void check_machine(const struct vh_frontend *fe)
 		     ~(fe->offered_protocol_features & VH_FRONTEND_FEATURES)));
 	FUZZ_CHECK(fe->memory_slots >= 1 && fe->memory_slots <= VH_MAX_SLOTS);
 	FUZZ_CHECK(fe->queue_num <= UINT16_MAX);
-	for (unsigned i = 0; i < VH_MAX_TABLE_REGIONS; i++)
+	for (unsigned i = 0; i < VH_MAX_SLOTS; i++)
 		n_regions += fe->region[i].wanted;
-	FUZZ_CHECK(n_regions <= VH_MAX_TABLE_REGIONS);
+	FUZZ_CHECK(n_regions <= fe->memory_slots);
 	for (unsigned i = 0; i < fe->n_vrings; i++)
 		FUZZ_CHECK(fe->features & VH_BIT(VIRTIO_F_RING_PACKED) ||
 			   fe->vring[i].base <= UINT16_MAX);
@@ -176,7 +178,7 @@ static int exchange(struct vh_frontend *fe, struct fuzz_input *in, struct vh_msg
 static int pursue(struct vh_frontend *fe, struct fuzz_input *in, enum vh_goal goal)
 {
 	static struct vh_msg m;
-	unsigned n = 16 + 8 * VH_MAX_VRINGS;
+	unsigned n = 16 + 9 * VH_MAX_VRINGS + 2 * VH_MAX_SLOTS;
 	int err = 0;
 
 	vh_frontend_pursue(fe, goal);
@@ -214,6 +216,12 @@ static void want(struct vh_frontend *fe, struct fuzz_input *in)
 	FUZZ_CHECK(err == 0 || err == -ENOSPC);
 }
 
+static void reduce(struct vh_frontend *fe, struct fuzz_input *in)
+{
+	fe->features &= ~PICK(in, 0, VH_BIT(VIRTIO_F_VERSION_1), UINT64_MAX);
+	pursue(fe, in, VH_GOAL_FEATURES);
+}
+
 static void unasked(struct vh_frontend *fe, struct fuzz_input *in)
 {
 	static struct vh_msg request;
@@ -238,6 +246,11 @@ static void one_op(struct vh_frontend *fe, struct fuzz_input *in, uint8_t op)
 		return ask(fe, in);
 	case OP_ANSWER:
 		return unasked(fe, in);
+	case OP_REDUCE:
+		return reduce(fe, in);
+	case OP_IDLE:
+		fe->vring[fuzz_u8(in) % VH_MAX_VRINGS].idle ^= true;
+		return;
 	default:
 		pursue(fe, in, (enum vh_goal)goals[op]);
 	}

@@ -129,6 +129,40 @@ static void the_status_says_driver_ok_only_when_rings_run(void **state)
 	assert_true(p.status & VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
+static void a_shell_may_ask_first_and_choose_features_later(void **state)
+{
+	struct vh_frontend fe;
+	struct peer p = ours;
+
+	vh_frontend_init(&fe, VERSION_1, 0);
+	assert_int_equal(pursue(&fe, &p, VH_GOAL_OFFERED), 0);
+	assert_int_equal(p.seen[p.n - 1].id, VH_MSG_SET_BACKEND_REQ_FD);
+	assert_false(fe.has_features);
+	fe.features = BIT30;
+	assert_int_equal(pursue(&fe, &p, VH_GOAL_FEATURES), 0);
+	EXPECT_SEEN(&p, VH_MSG_SET_FEATURES, VH_MSG_SET_STATUS, VH_MSG_GET_STATUS);
+	assert_int_equal(p.seen[0].u64, BIT30);
+	assert_true(fe.has_features);
+}
+
+static void clear_status(struct vh_msg *reply)
+{
+	reply->u64 = 0;
+}
+
+static void a_set_of_features_that_is_refused_is_no_end_of_the_talk(void **state)
+{
+	struct vh_frontend fe;
+	struct peer p = ours;
+
+	connect_to(&fe, &p);
+	p.spoilt = VH_MSG_GET_STATUS;
+	p.spoil = clear_status;
+	assert_int_equal(pursue(&fe, &p, VH_GOAL_FEATURES), -EREMOTEIO);
+	p.spoilt = 0;
+	assert_int_equal(pursue(&fe, &p, VH_GOAL_FEATURES), 0);
+}
+
 /* ---- Memory ---- */
 
 static void memory_goes_into_slots_one_region_at_a_time(void **state)
@@ -191,6 +225,21 @@ static void a_back_end_with_one_slot_gets_one_region(void **state)
 	assert_int_equal(vh_frontend_want_region(&fe, &rings), -ENOSPC);
 }
 
+static void a_back_end_gets_as_many_regions_as_it_has_slots(void **state)
+{
+	struct vh_wire_region r = {.size = 0x1000};
+	struct vh_frontend fe;
+	struct peer p = ours;
+
+	connect_to(&fe, &p);
+	for (unsigned i = 0; i < VH_MAX_SLOTS; i++) {
+		r.gpa = r.uva = i * 0x1000;
+		assert_int_equal(vh_frontend_want_region(&fe, &r), 0);
+	}
+	r.gpa = r.uva = VH_MAX_SLOTS * 0x1000;
+	assert_int_equal(vh_frontend_want_region(&fe, &r), -ENOSPC);
+}
+
 /* ---- Rings ---- */
 
 static void rings_start_one_by_one_and_are_enabled_afterwards(void **state)
@@ -239,6 +288,38 @@ static void rings_are_stopped_before_they_are_disabled(void **state)
 	assert_int_equal(p.seen[2].state.num, 0);
 	assert_int_equal(fe.vring[1].base, 7);
 	assert_false(fe.vring[1].started);
+}
+
+static void an_idle_ring_is_not_started(void **state)
+{
+	struct vh_frontend fe;
+	struct peer p = ours;
+
+	connect_to(&fe, &p);
+	fe.n_vrings = 2;
+	fe.vring[0].idle = true;
+	assert_int_equal(pursue(&fe, &p, VH_GOAL_RUNNING), 0);
+	assert_int_equal(seen(&p, VH_MSG_SET_VRING_KICK)->u64, 1);
+	assert_int_equal(seen(&p, VH_MSG_SET_VRING_ENABLE)->state.index, 1);
+	assert_false(fe.vring[0].started);
+	assert_true(fe.vring[1].started);
+}
+
+static void a_ring_that_becomes_idle_is_stopped_and_others_run_on(void **state)
+{
+	struct vh_frontend fe;
+	struct peer p = ours;
+
+	run_with(&fe, &p);
+	fe.vring[1].idle = true;
+	assert_int_equal(pursue(&fe, &p, VH_GOAL_RUNNING), 0);
+	EXPECT_SEEN(&p, VH_MSG_GET_VRING_BASE, VH_MSG_SET_VRING_ENABLE,
+		    VH_MSG_SET_STATUS);
+	assert_int_equal(p.seen[0].state.index, 1);
+	fe.vring[1].idle = false;
+	assert_int_equal(pursue(&fe, &p, VH_GOAL_RUNNING), 0);
+	assert_int_equal(seen(&p, VH_MSG_SET_VRING_NUM)->state.index, 1);
+	assert_int_equal(seen(&p, VH_MSG_SET_VRING_BASE)->state.num, 7);
 }
 
 static void a_reset_device_gets_its_features_again_before_it_runs(void **state)
@@ -290,6 +371,9 @@ int main(void)
 		cmocka_unit_test(a_back_end_without_a_required_feature_is_turned_down),
 		cmocka_unit_test(more_slots_than_we_can_use_are_cut_down),
 		cmocka_unit_test(the_status_says_driver_ok_only_when_rings_run),
+		cmocka_unit_test(a_shell_may_ask_first_and_choose_features_later),
+		cmocka_unit_test(a_set_of_features_that_is_refused_is_no_end_of_the_talk),
+		cmocka_unit_test(a_back_end_gets_as_many_regions_as_it_has_slots),
 		cmocka_unit_test(memory_goes_into_slots_one_region_at_a_time),
 		cmocka_unit_test(without_slots_all_memory_goes_into_one_table),
 		cmocka_unit_test(a_region_goes_before_another_takes_its_place),
@@ -297,6 +381,8 @@ int main(void)
 		cmocka_unit_test(rings_start_one_by_one_and_are_enabled_afterwards),
 		cmocka_unit_test(without_protocol_features_nothing_is_enabled),
 		cmocka_unit_test(rings_are_stopped_before_they_are_disabled),
+		cmocka_unit_test(an_idle_ring_is_not_started),
+		cmocka_unit_test(a_ring_that_becomes_idle_is_stopped_and_others_run_on),
 		cmocka_unit_test(a_reset_device_gets_its_features_again_before_it_runs),
 		cmocka_unit_test(a_request_whose_feature_is_missing_is_not_sent),
 	};

@@ -79,6 +79,8 @@ static int spoil(const struct spoilt_answer *s)
 	} else {
 		run_with(&fe, &p);
 	}
+	if (s->goal == VH_GOAL_RUNNING)
+		assert_int_equal(pursue(&fe, &p, VH_GOAL_STOPPED), 0);
 	p.spoilt = s->id;
 	p.spoil = s->spoil;
 	return pursue(&fe, &p, s->goal);

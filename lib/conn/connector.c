@@ -97,6 +97,20 @@ int vh_connector_send(struct vh_connector *c, struct vh_msg *m)
 	return c->ops->send(c, m);
 }
 
+const void *vh_connector_bytes(const struct vh_connector *c, enum vh_channel channel,
+			       size_t *len)
+{
+	*len = 0;
+	return c->ops->bytes ? c->ops->bytes(c, channel, len) : NULL;
+}
+
+int vh_connector_send_bytes(struct vh_connector *c, enum vh_channel channel,
+			    const void *bytes, size_t len)
+{
+	return c->ops->send_bytes ? c->ops->send_bytes(c, channel, bytes, len)
+				  : -EOPNOTSUPP;
+}
+
 void vh_connector_expect(struct vh_connector *c, const struct vh_expect *e)
 {
 	c->ops->expect(c, e);

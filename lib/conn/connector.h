@@ -40,6 +40,11 @@ struct vh_connector_ops {
 	int (*poll_fd)(const struct vh_connector *c);
 	int (*recv)(struct vh_connector *c, struct vh_msg *m, enum vh_news *news);
 	int (*send)(struct vh_connector *c, struct vh_msg *m);
+	/* NULL where messages are not bytes of ours: */
+	const void *(*bytes)(const struct vh_connector *c, enum vh_channel channel,
+			     size_t *len);
+	int (*send_bytes)(struct vh_connector *c, enum vh_channel channel,
+			  const void *bytes, size_t len);
 	void (*expect)(struct vh_connector *c, const struct vh_expect *e);
 	void (*hold)(struct vh_connector *c, bool on);
 	void (*disconnect)(struct vh_connector *c);
@@ -59,6 +64,9 @@ struct vh_connector {
 	char tag[32];
 	bool at_fault; /* at VH_NEWS_DOWN: the peer broke the protocol (logged) */
 	bool is_over;  /* the peer that went was the only one that there can be */
+	/* The owner's: others than the present peer wait, instead of being turned away.
+	 */
+	bool patient;
 };
 
 /*
@@ -104,6 +112,16 @@ int vh_connector_recv(struct vh_connector *c, struct vh_msg *m, enum vh_news *ne
  * -ENOBUFS when the peer lets too much pile up.
  */
 int vh_connector_send(struct vh_connector *c, struct vh_msg *m);
+
+/*
+ * For who passes messages on: the bytes of the one that @channel brought last, header and
+ * payload, until the next call here; and @len of them, a whole message without fds, to be
+ * sent as they are.  NULL and -EOPNOTSUPP where a connector has no such thing.
+ */
+const void *vh_connector_bytes(const struct vh_connector *c, enum vh_channel channel,
+			       size_t *len);
+int vh_connector_send_bytes(struct vh_connector *c, enum vh_channel channel,
+			    const void *bytes, size_t len);
 
 /* How to read the next reply (front-end role on the main channel). */
 void vh_connector_expect(struct vh_connector *c, const struct vh_expect *e);

@@ -79,6 +79,18 @@ static int watch_channel(struct vh_socket *s)
 		     &s->channel_events);
 }
 
+/* Not while there are no fds for a new connection, nor (if the owner wants them to wait)
+ * while a peer is there. */
+static int watch_listener(struct vh_socket *s)
+{
+	const bool off = s->starved || (s->c.patient && vh_stream_is_open(&s->main));
+
+	if (s->listener < 0)
+		return 0;
+	return watch(s, s->listener, SOURCE_LISTENER, off ? 0 : EPOLLIN,
+		     &s->listener_events);
+}
+
 static void close_channel(struct vh_socket *s)
 {
 	if (vh_stream_is_open(&s->channel))
@@ -146,17 +158,10 @@ void vh_socket_fini(struct vh_socket *s)
 	vh_fd_drop(&s->epoll);
 }
 
-static int watch_listener(struct vh_socket *s, bool on)
-{
-	uint32_t now = on ? 0 : EPOLLIN;
-
-	return watch(s, s->listener, SOURCE_LISTENER, on ? EPOLLIN : 0, &now);
-}
-
 int vh_socket_listen(struct vh_socket *s, int fd)
 {
 	s->listener = fd;
-	return watch_listener(s, true);
+	return watch_listener(s);
 }
 
 void vh_socket_look_in(struct vh_socket *s, unsigned ms)
@@ -171,13 +176,12 @@ void vh_socket_look_in(struct vh_socket *s, unsigned ms)
 /* The connection stays in the backlog; a listener that is watched would keep us busy. */
 static int starve(struct vh_socket *s, int err)
 {
-	if (!s->starved) {
+	if (!s->starved)
 		vh_log(&s->c, VH_LOG_WARN,
 		       "cannot accept a connection yet: %s (ulimit -n?)",
 		       vh_strerror(err));
-		watch_listener(s, false);
-	}
 	s->starved = true;
+	watch_listener(s);
 	vh_socket_look_in(s, STARVED_MS);
 	return -EAGAIN;
 }
@@ -189,9 +193,8 @@ int vh_socket_accept(struct vh_socket *s)
 
 	if (err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM)
 		return starve(s, err);
-	if (s->starved)
-		watch_listener(s, true);
 	s->starved = false;
+	watch_listener(s);
 	if (!err)
 		return fd;
 	if (err == -EAGAIN || err == -EINTR || err == -ECONNABORTED)
@@ -209,22 +212,23 @@ static void refuse(struct vh_socket *s, int fd)
 	s->refused = true;
 }
 
+static void detach(struct vh_socket *s)
+{
+	close_streams(s);
+	watch_listener(s);
+	s->life->next(s);
+}
+
 static void attach(struct vh_socket *s, int fd, enum vh_news *news)
 {
 	s->heard = false;
 	s->refused = false;
-	if (vh_stream_open(&s->main, fd) < 0 || watch_main(s) < 0) {
-		close_streams(s);
-		s->life->next(s);
+	if (vh_stream_open(&s->main, fd) < 0 || watch_main(s) < 0 ||
+	    watch_listener(s) < 0) {
+		detach(s);
 		return;
 	}
 	*news = VH_NEWS_UP;
-}
-
-static void detach(struct vh_socket *s)
-{
-	close_streams(s);
-	s->life->next(s);
 }
 
 void vh_socket_disconnect(struct vh_connector *c)
@@ -354,24 +358,53 @@ int vh_socket_recv(struct vh_connector *c, struct vh_msg *m, enum vh_news *news)
 
 /* ---- Out ---- */
 
-int vh_socket_send(struct vh_connector *c, struct vh_msg *m)
+/* The stream of @channel; NULL and *@err when there is none. */
+static struct vh_stream *open_stream(struct vh_socket *s, enum vh_channel channel,
+				     int *err)
 {
-	struct vh_socket *s = vh_socket_of(c);
-	bool on_main = m->channel == VH_CHANNEL_MAIN;
-	int err;
+	struct vh_stream *stream = channel == VH_CHANNEL_MAIN ? &s->main : &s->channel;
 
-	if (!vh_stream_is_open(&s->main))
-		return -EPIPE;
-	if (!on_main && !vh_stream_is_open(&s->channel))
-		return -ENOTCONN;
-	if (on_main) {
-		err = vh_stream_write(&s->main, m);
+	*err = !vh_stream_is_open(&s->main) ? -EPIPE : -ENOTCONN;
+	return vh_stream_is_open(&s->main) && vh_stream_is_open(stream) ? stream : NULL;
+}
+
+/* What writing to @channel gave, and what is queued is watched. */
+static int written(struct vh_socket *s, enum vh_channel channel, int err)
+{
+	if (channel == VH_CHANNEL_MAIN)
 		return err ? err : watch_main(s);
-	}
-	err = vh_stream_write(&s->channel, m);
 	if (err == -EPIPE)
 		return -ENOTCONN;
 	return err ? err : watch_channel(s);
+}
+
+int vh_socket_send(struct vh_connector *c, struct vh_msg *m)
+{
+	struct vh_socket *s = vh_socket_of(c);
+	int err;
+	struct vh_stream *stream = open_stream(s, m->channel, &err);
+
+	return stream ? written(s, m->channel, vh_stream_write(stream, m)) : err;
+}
+
+int vh_socket_send_bytes(struct vh_connector *c, enum vh_channel channel,
+			 const void *bytes, size_t len)
+{
+	struct vh_socket *s = vh_socket_of(c);
+	int err;
+	struct vh_stream *stream = open_stream(s, channel, &err);
+
+	if (!stream)
+		return err;
+	return written(s, channel, vh_stream_write_bytes(stream, bytes, len, NULL, 0));
+}
+
+const void *vh_socket_bytes(const struct vh_connector *c, enum vh_channel channel,
+			    size_t *len)
+{
+	const struct vh_socket *s = (const struct vh_socket *)c;
+
+	return vh_stream_bytes(channel == VH_CHANNEL_MAIN ? &s->main : &s->channel, len);
 }
 
 void vh_socket_expect(struct vh_connector *c, const struct vh_expect *e)

@@ -39,8 +39,8 @@ struct vh_socket {
 	bool refused;	 /* it was logged that somebody else wanted to come in  */
 	bool starved;	 /* accept() lacks resources: the listener is not watched */
 	struct vh_stream main, channel;
-	uint32_t main_events,
-		channel_events; /* what epoll watches them for; 0: nothing */
+	/* what epoll watches them for; 0: nothing */
+	uint32_t main_events, channel_events, listener_events;
 };
 
 static inline struct vh_socket *vh_socket_of(struct vh_connector *c)
@@ -76,6 +76,10 @@ void vh_socket_look_in(struct vh_socket *s, unsigned ms);
 int vh_socket_poll_fd(const struct vh_connector *c);
 int vh_socket_recv(struct vh_connector *c, struct vh_msg *m, enum vh_news *news);
 int vh_socket_send(struct vh_connector *c, struct vh_msg *m);
+const void *vh_socket_bytes(const struct vh_connector *c, enum vh_channel channel,
+			    size_t *len);
+int vh_socket_send_bytes(struct vh_connector *c, enum vh_channel channel,
+			 const void *bytes, size_t len);
 void vh_socket_expect(struct vh_connector *c, const struct vh_expect *e);
 void vh_socket_hold(struct vh_connector *c, bool on);
 void vh_socket_disconnect(struct vh_connector *c);
@@ -91,6 +95,7 @@ int vh_socket_signal(struct vh_connector *c, struct vh_msg *m, struct vh_signal 
 /* clang-format off */
 #define VH_SOCKET_OPS                                                                     \
 	.poll_fd = vh_socket_poll_fd, .recv = vh_socket_recv, .send = vh_socket_send,     \
+	.bytes = vh_socket_bytes, .send_bytes = vh_socket_send_bytes,                     \
 	.expect = vh_socket_expect, .hold = vh_socket_hold,                               \
 	.disconnect = vh_socket_disconnect, .set_channel = vh_socket_set_channel,         \
 	.map = vh_socket_map, .map_area = vh_socket_map_area, .make_area = vh_socket_make_area, .signal = vh_socket_signal

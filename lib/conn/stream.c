@@ -266,11 +266,11 @@ static int cannot_send(struct vh_stream *s, int err)
 }
 
 /* How many bytes went out, with all of @fds if any did; 0 when there is no room. */
-static ssize_t send_some(struct vh_stream *s, uint8_t *bytes, size_t len, const int *fds,
-			 unsigned n_fds)
+static ssize_t send_some(struct vh_stream *s, const uint8_t *bytes, size_t len,
+			 const int *fds, unsigned n_fds)
 {
 	union fd_space space = {0};
-	struct iovec iov = {.iov_base = bytes, .iov_len = len};
+	struct iovec iov = {.iov_base = (void *)bytes, .iov_len = len};
 	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n;
 
@@ -328,24 +328,34 @@ static int enqueue(struct vh_stream *s, const uint8_t *bytes, size_t len, const 
 	return 0;
 }
 
-int vh_stream_write(struct vh_stream *s, const struct vh_msg *m)
+int vh_stream_write_bytes(struct vh_stream *s, const void *bytes, size_t len,
+			  const int *fds, unsigned n_fds)
 {
-	uint8_t bytes[HEADER + VH_MAX_PAYLOAD];
+	const uint8_t *at = bytes;
 	ssize_t sent = 0;
-	int err, len = vh_msg_encode(m, bytes, sizeof(bytes));
+	int err;
 
 	if (!vh_stream_is_open(s))
 		return -EPIPE;
-	if (len < 0)
-		return len;
 	if (!vh_stream_has_output(s)) {
-		sent = send_some(s, bytes, (size_t)len, m->fds, m->n_fds);
-		if (sent < 0 || sent == len)
+		sent = send_some(s, at, len, fds, n_fds);
+		if (sent < 0 || (size_t)sent == len)
 			return sent < 0 ? (int)sent : 0;
 	}
-	err = enqueue(s, bytes + sent, (size_t)(len - sent), m->fds, sent ? 0 : m->n_fds);
+	err = enqueue(s, at + sent, len - (size_t)sent, fds, sent ? 0 : n_fds);
 	/* Half a message without its end would make all that follows unreadable. */
 	return err < 0 && sent ? cannot_send(s, -err) : err;
+}
+
+int vh_stream_write(struct vh_stream *s, const struct vh_msg *m)
+{
+	uint8_t bytes[HEADER + VH_MAX_PAYLOAD];
+	const int len = vh_msg_encode(m, bytes, sizeof(bytes));
+
+	if (!vh_stream_is_open(s))
+		return -EPIPE;
+	return len < 0 ? len
+		       : vh_stream_write_bytes(s, bytes, (size_t)len, m->fds, m->n_fds);
 }
 
 /* False when it did not go out completely. */

@@ -67,6 +67,17 @@ int vh_stream_read(struct vh_stream *s, struct vh_msg *m);
  */
 int vh_stream_write(struct vh_stream *s, const struct vh_msg *m);
 
+/* The same with @len bytes as they are, a whole message, and @n_fds of @fds. */
+int vh_stream_write_bytes(struct vh_stream *s, const void *bytes, size_t len,
+			  const int *fds, unsigned n_fds);
+
+/* The message that was read last, header and payload, until the next one is read. */
+static inline const void *vh_stream_bytes(const struct vh_stream *s, size_t *len)
+{
+	*len = sizeof(s->header) + s->header.size;
+	return s->in;
+}
+
 /* The socket takes more: send what is queued. */
 void vh_stream_flush(struct vh_stream *s);
 

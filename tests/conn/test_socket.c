@@ -131,6 +131,47 @@ static void a_failed_send_is_followed_by_down(void **state)
 	close(peer);
 }
 
+static void the_bytes_of_a_message_are_those_that_came(void **state)
+{
+	const uint8_t payload[] = "nobody defined this";
+	struct vh_connector *c;
+	const uint8_t *bytes;
+	size_t len;
+	int peer;
+
+	(void)state;
+	c = rig_open_pair(VH_ROLE_BACKEND, &peer);
+	peer_send(peer, 9999, 1, payload, sizeof(payload), NULL, 0);
+	rig_expect_message(c, 9999);
+	bytes = vh_connector_bytes(c, VH_CHANNEL_MAIN, &len);
+	assert_int_equal(len, 12 + sizeof(payload));
+	assert_memory_equal(bytes + 12, payload, sizeof(payload));
+	vh_connector_close(c);
+	close(peer);
+}
+
+static void bytes_go_out_as_they_are(void **state)
+{
+	const uint32_t sent[] = {9999, 5, 4, 0x12345678};
+	uint32_t id, flags, payload;
+	struct vh_connector *c;
+	int peer;
+
+	(void)state;
+	c = rig_open_pair(VH_ROLE_BACKEND, &peer);
+	assert_int_equal(vh_connector_send_bytes(c, VH_CHANNEL_BACKEND, sent, 16),
+			 -ENOTCONN);
+	assert_int_equal(vh_connector_send_bytes(c, VH_CHANNEL_MAIN, sent, 16), 0);
+	assert_int_equal(peer_read(peer, &id, &flags, &payload, 4, NULL, NULL), 4);
+	assert_int_equal(id, 9999);
+	assert_int_equal(flags, 5);
+	assert_int_equal(payload, 0x12345678);
+	close(peer);
+	rig_expect(c, VH_NEWS_DOWN);
+	assert_int_equal(vh_connector_send_bytes(c, VH_CHANNEL_MAIN, sent, 16), -EPIPE);
+	vh_connector_close(c);
+}
+
 /* ---- Sending ---- */
 
 static void a_slow_peer_gets_all_messages_in_order(void **state)
@@ -196,9 +237,7 @@ static void a_reply_is_read_as_it_was_expected(void **state)
 	close(peer);
 }
 
-/* ---- Hold ---- */
-
-static void a_held_peer_is_not_read_and_wakes_nobody(void **state)
+@ @ static void a_held_peer_is_not_read_and_wakes_nobody(void **state)
 {
 	struct vh_connector *c;
 	int peer;
@@ -341,6 +380,8 @@ int main(void)
 		RIG_TEST(a_slow_peer_gets_all_messages_in_order),
 		RIG_TEST(a_peer_that_never_reads_can_be_dropped),
 		RIG_TEST(a_reply_is_read_as_it_was_expected),
+		RIG_TEST(the_bytes_of_a_message_are_those_that_came),
+		RIG_TEST(bytes_go_out_as_they_are),
 		RIG_TEST(a_held_peer_is_not_read_and_wakes_nobody),
 		RIG_TEST(a_hang_up_during_hold_is_news_at_once),
 		RIG_TEST(half_a_hang_up_during_hold_is_a_hang_up),

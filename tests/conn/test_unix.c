@@ -96,6 +96,26 @@ static void a_second_connection_is_closed_during_hold(void **state)
 	close(peer);
 }
 
+static void with_patience_others_wait_for_the_first_to_go(void **state)
+{
+	const struct rig *rig = *state;
+	struct vh_connector *c = rig_open(rig->address, VH_ROLE_BACKEND);
+	int first = peer_connect(rig->path), second;
+
+	c->patient = true;
+	rig_expect(c, VH_NEWS_UP);
+	second = peer_connect(rig->path);
+	peer_ask(second, VH_MSG_SET_OWNER);
+	rig_expect_quiet(c);
+	close(first);
+	rig_expect(c, VH_NEWS_DOWN);
+	rig_expect(c, VH_NEWS_UP);
+	rig_expect_message(c, VH_MSG_SET_OWNER);
+	rig_expect_quiet(c);
+	vh_connector_close(c);
+	close(second);
+}
+
 static void who_waits_gets_in_when_the_first_is_disconnected(void **state)
 {
 	const struct rig *rig = *state;
@@ -358,6 +378,7 @@ int main(void)
 		RIG_TEST(a_back_end_listens_and_takes_one_peer_after_the_other),
 		RIG_TEST(a_second_connection_is_closed_and_the_first_goes_on),
 		RIG_TEST(a_second_connection_is_closed_during_hold),
+		RIG_TEST(with_patience_others_wait_for_the_first_to_go),
 		RIG_TEST(who_waits_gets_in_when_the_first_is_disconnected),
 		RIG_TEST(hold_ends_with_its_peer),
 		RIG_TEST(a_thousand_peers_leave_no_fd),

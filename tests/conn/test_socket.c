@@ -237,7 +237,9 @@ static void a_reply_is_read_as_it_was_expected(void **state)
 	close(peer);
 }
 
-@ @ static void a_held_peer_is_not_read_and_wakes_nobody(void **state)
+/* ---- Hold ---- */
+
+static void a_held_peer_is_not_read_and_wakes_nobody(void **state)
 {
 	struct vh_connector *c;
 	int peer;

@@ -63,10 +63,33 @@ enum vh_vvu_queue { VH_VVU_RXQ, VH_VVU_TXQ, VH_VVU_QUEUES };
 #define VH_VVU_PCI_CLASS  0x00ff00u
 
 /*
- * The window function, where the window is one of its own: no virtio device.  Its BAR 2
- * is the memory; a vendor capability (id 9) of 4 + 16 bytes has the device's UUID at 4.
+ * Window functions, where memory comes with a PCI function of its own that is plugged
+ * into the guest: no virtio device, no interrupts.  Its BAR 2 is one file of the
+ * front-end's from byte 0 on; a vendor capability (id 9) says whose and which it is.
+ *
+ * The place of a region in the window then says where to look: its upper 16 bits are the
+ * number of the function, or 0 for shared memory 1 of the device itself; the others are
+ * the offset there.  Numbers are not used again before 65535 others were.  A function is
+ * plugged before a message speaks of it; the guest's kernel may see it later than the
+ * driver sees the message, so the driver waits for it.  It gives a function back when no
+ * region lies there any more, or when it is asked to.
  */
 #define VH_VVU_WINDOW_DEVICE 0x10f1
+#define VH_VVU_WINDOW_BAR    2u
+#define VH_VVU_WINDOW_CAP    9 /* struct vh_vvu_window_cap, from its first byte */
+
+struct vh_vvu_window_cap {
+	uint8_t id, next;
+	uint8_t len; /* of all of it: 24 */
+	uint8_t zero;
+	uint8_t uuid[16]; /* of the device           */
+	uint16_t number;  /* of the function, from 1 */
+	uint16_t zero2;
+};
+
+#define VH_VVU_PLACE(number, offset) ((uint64_t)(number) << 48 | (offset))
+#define VH_VVU_PLACE_NUMBER(at)	     ((uint16_t)((at) >> 48))
+#define VH_VVU_PLACE_OFFSET(at)	     ((at) & ((1ull << 48) - 1))
 
 /* The vhost-pci adapter: docs/design/008. */
 #define VH_VPCI_ADAPTER_DEVICE 0x10f0

@@ -2,40 +2,66 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Boots a guest that serves devices to other guests: a kernel, and in an initramfs busybox
-# and our static vhost, nothing more. It runs under a QEMU that has vfio-user-pci.
+# and our static vhost, nothing more. It runs under a QEMU that has vfio-user-pci. Between
+# it and its consumer are a PCI function from "vhost vvu", and the consumer's memory.
 #
 #	. "$(dirname "$0")/appliance.sh"
-#	need_new_qemu
-#	need_guests
 #	need_appliance
-#	boot_appliance ann -device "$(vfio_user_device "$LAB_TMP/vvu" 4)"
-#	wait_for_guest ann
-#	give_to_user ann 0000:00:04.0
-#	as_user ann "vhost probe vvu:0000:00:04.0"
+#	make_ram
+#	start_vvu vvu "$RAM" 384
+#	boot_appliance ann vvu
+#	serve ann vhost serve blk "vvu:$VVU_BDF" memory=64M
+#	boot bob "ram=$RAM" mem=384 "disk=$LAB_TMP/vvu"
+#	wait_for_guest bob
+#
+#	VHOST_APPLIANCE		the static vhost; else build/appliance/cmd/vhost
 
 . "$(dirname "${BASH_SOURCE[0]}")/guest.sh"
 
-# Also needs what need_guests did; sets APPLIANCE to the path of the initramfs
+# Where an appliance has the PCI function, and where its daemon listens
+VVU_BDF=0000:00:04.0
+CONTROL=unix:/tmp/control
+
+# Beside what guests need, a consumer's programs and modules among it; sets APPLIANCE to the
+# path of the initramfs
 need_appliance()
 {
-	APPLIANCE_VHOST=${VHOST_APPLIANCE:-$LAB_ROOT/build/appliance/cmd/vhost}
-	[ -x "$APPLIANCE_VHOST" ] || fail "there is no static vhost: build it with -Dappliance=true"
-	APPLIANCE=$(GUEST_IMAGE=appliance GUEST_MODULES="vfio-pci vfio_iommu_type1 virtio_net tun" \
-		GUEST_PROGRAMS=$APPLIANCE_VHOST GUEST_STUBS="" "$GUEST_DIR/image.sh" | tail -1) ||
-		fail "the appliance's image could not be made"
+	local vhost=${VHOST_APPLIANCE:-$LAB_ROOT/build/appliance/cmd/vhost}
+	[ -x "$vhost" ] || fail "there is no static vhost: build it with -Dappliance=true"
+	need_new_qemu
+	need_guests
+	APPLIANCE=$(GUEST_IMAGE=appliance GUEST_PROGRAMS=$vhost GUEST_STUBS="" \
+		GUEST_MODULES="vfio-pci vfio_iommu_type1 virtio_blk virtio_net" \
+		"$GUEST_DIR/image.sh" | tail -1) || fail "the appliance's image could not be made"
 }
 
-# vfio_user_device PATH SLOT: what -device takes, for the function that is served on PATH
-vfio_user_device()
+# make_ram: sets RAM to the path of a file that a guest's memory can be in; it is not there
+make_ram()
 {
-	printf '{"driver":"vfio-user-pci","addr":"%s","socket":{"type":"unix","path":"%s"}}' \
-		"$2" "$1"
+	local dir
+	dir=$(mktemp -d /dev/shm/vhost-ram.XXXXXX) || skip "there is no /dev/shm"
+	on_exit rm -rf "$dir"
+	# shellcheck disable=SC2034  # for the scenarios
+	RAM=$dir/ram
 }
 
-# boot_appliance NAME [ARG-OF-BOOT]...
+# start_vvu NAME RAM MEGABYTES [ARG]...: "vhost vvu" until it listens on $LAB_TMP/NAME, for
+# the consumer, and on $LAB_TMP/NAME.pci
+start_vvu()
+{
+	start "$1" "$VHOST" -v vvu --pci "vfio-user:$LAB_TMP/$1.pci" --front "unix:$LAB_TMP/$1" \
+		--memory "file:$2,size=$3M" "${@:4}"
+	wait_for_socket "$1" "$LAB_TMP/$1.pci"
+	wait_for_socket "$1" "$LAB_TMP/$1"
+}
+
+# boot_appliance NAME VVU [ARG-OF-BOOT]...: and waits for it; it has the function of VVU
 boot_appliance()
 {
-	boot "$1" "initramfs=$APPLIANCE" iommu=on "${@:2}"
+	boot "$1" "initramfs=$APPLIANCE" iommu=on \
+		-device "$(vfio_user_device "$LAB_TMP/$2.pci" 4)" "${@:3}"
+	wait_for_guest "$1"
+	give_to_user "$1" $VVU_BDF
 }
 
 # give_to_user NAME BDF: the function is vfio-pci's, and the user's of the name "vhost"
@@ -44,7 +70,27 @@ give_to_user()
 	in_guest "$1" "cd /sys/bus/pci/devices/$2 || exit 1
 		[ ! -e driver ] || echo $2 >driver/unbind
 		echo vfio-pci >driver_override && echo $2 >/sys/bus/pci/drivers_probe
-		chown vhost /dev/vfio/\$(basename \$(readlink iommu_group))"
+		chown vhost /dev/vfio/\$(basename \$(readlink iommu_group))" ||
+		fail "guest $1 cannot give $2 to a user"
+}
+
+# serve NAME [USER] vhost ARG...: a daemon in the guest until it has a control socket; what
+# it says is on the console. Without any privilege, unless USER is root.
+serve()
+{
+	local name=$1 user=vhost
+	shift
+	[ "$1" = vhost ] || { user=$1; shift; }
+	in_guest "$name" "rm -f ${CONTROL#unix:}; setsid su $user -c \
+		'exec $* --control $CONTROL' </dev/null >/dev/console 2>&1 &"
+	wait_until 30 "$name serves" in_guest "$name" "vhost stat $CONTROL --once >/dev/null 2>&1"
+}
+
+# kill_served NAME [SIGNAL]: and waits for its end
+kill_served()
+{
+	in_guest "$1" "p=\$(pidof vhost) && kill -${2:-KILL} \$p
+		while [ -d /proc/\$p ]; do usleep 50000; done"
 }
 
 # as_user NAME [-t SECONDS] COMMAND...: like in_guest, without any privilege

@@ -186,15 +186,6 @@ changes_its_cache()
 	done
 }
 
-# reboot_by HOW...
-reboot_by()
-{
-	local old
-	old=$(boot_id alice)
-	"$@"
-	wait_until "$BOOT_SECONDS" "alice is up again" has_new_boot_id alice "$old"
-}
-
 need_disk_guests
 truncate -s 64M "$disk"
 truncate -s 16M "$LAB_TMP/cut" "$LAB_TMP/tree.ext4"
@@ -224,11 +215,11 @@ is_served_anew
 expect "who used another disk meanwhile noticed nothing" fio_is_content alice
 kept=$(checksum alice kept)
 
-reboot_by in_background alice "sync; sleep 1; reboot -f"
+reboot_by alice in_background alice "sync; sleep 1; reboot -f"
 expect "the guest mounts its disk again" in_guest alice "mkdir -p /mnt && mount /dev/vda /mnt"
 expect_equal "the file is there" "$kept" "$(checksum alice kept)"
 start_fio alice /mnt/verified 8M
-reboot_by qmp alice system_reset
+reboot_by alice qmp alice system_reset
 expect "the guest mounts its disk after a reset amid writes" in_guest alice \
 	"mkdir -p /mnt && mount /dev/vda /mnt"
 expect_equal "the file is there still" "$kept" "$(checksum alice kept)"

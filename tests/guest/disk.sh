@@ -31,8 +31,8 @@ start_disks()
 	local word
 	start disks "$VHOST" serve "$@" --control "unix:$LAB_TMP/control"
 	for word in "$@"; do
-		[[ $word =~ ^unix:([^,]+) ]] || continue
-		wait_for_socket disks "${BASH_REMATCH[1]}"
+		[[ $word =~ ^(unix|vfio-user):([^,]+) ]] || continue
+		wait_for_socket disks "${BASH_REMATCH[2]}"
 	done
 }
 

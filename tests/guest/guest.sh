@@ -123,6 +123,13 @@ disk_args()
 		-device "vhost-user-blk-pci,id=d$n,chardev=dc$n,num-queues=$queues$rest")
 }
 
+# vfio_user_device PATH SLOT: what -device takes, for the function that is served on PATH
+vfio_user_device()
+{
+	printf '{"driver":"vfio-user-pci","addr":"%s","socket":{"type":"unix","path":"%s"}}' \
+		"$2" "$1"
+}
+
 # Appends to ARGS an IOMMU as vfio in the guest needs it
 iommu_args()
 {
@@ -214,6 +221,15 @@ has_new_boot_id()
 	local id
 	id=$(timeout 10 "$GUEST_DIR/run_in_guest.py" "$LAB_TMP/$1.agent" 5 \
 		cat /proc/sys/kernel/random/boot_id 2>/dev/null) && [ "$id" != "$2" ]
+}
+
+# reboot_by NAME HOW...: and waits for it
+reboot_by()
+{
+	local old
+	old=$(boot_id "$1")
+	"${@:2}"
+	wait_until $BOOT_SECONDS "$1 is up again" has_new_boot_id "$1" "$old"
 }
 
 # qmp NAME COMMAND [KEY=VALUE]...: asks the guest's QEMU to do something

@@ -60,7 +60,7 @@ guest			iperf3			makes traffic
 guest			ethtool			shows offloads and counters in guests
 guest,test		iproute2		network namespaces and TAP
 interop,bench		qemu-system-common	qemu-storage-daemon, a vhost-user-blk back-end
-interop			debootstrap		Debian 13 in a folder, for peers that 12 has not
+guest,interop		debootstrap		Debian 13 in a folder, for programs that 12 has not
 interop,bench		dpdk-dev		testpmd, a back-end and a front-end of vhost-user-net
 interop,bench		libdpdk-dev		DPDK's C interface, for our traffic generator
 bench			gcc			compiles the generators of traffic and of requests

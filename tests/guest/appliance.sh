@@ -8,7 +8,7 @@
 #	. "$(dirname "$0")/appliance.sh"
 #	need_appliance
 #	make_ram
-#	start_vvu vvu "$RAM" 384
+#	start_vvu vvu --memory "file:$RAM,size=384M"
 #	boot_appliance ann vvu
 #	serve ann vhost serve blk "vvu:$VVU_BDF" memory=64M
 #	boot bob "ram=$RAM" mem=384 "disk=$LAB_TMP/vvu"
@@ -45,12 +45,12 @@ make_ram()
 	RAM=$dir/ram
 }
 
-# start_vvu NAME RAM MEGABYTES [ARG]...: "vhost vvu" until it listens on $LAB_TMP/NAME, for
-# the consumer, and on $LAB_TMP/NAME.pci
+# start_vvu NAME [ARG]...: "vhost vvu" until it listens on $LAB_TMP/NAME, for the consumer,
+# and on $LAB_TMP/NAME.pci
 start_vvu()
 {
 	start "$1" "$VHOST" -v vvu --pci "vfio-user:$LAB_TMP/$1.pci" --front "unix:$LAB_TMP/$1" \
-		--memory "file:$2,size=$3M" "${@:4}"
+		"${@:2}"
 	wait_for_socket "$1" "$LAB_TMP/$1.pci"
 	wait_for_socket "$1" "$LAB_TMP/$1"
 }

@@ -11,7 +11,7 @@
 need_disk_guests
 need_appliance
 make_ram
-start_vvu vvu "$RAM" 384
+start_vvu vvu --memory "file:$RAM,size=384M"
 boot_appliance ann vvu
 step "the appliance is up"
 serve ann vhost -v serve blk "vvu:$VVU_BDF" memory=64M serial=lab-disk num-queues=2

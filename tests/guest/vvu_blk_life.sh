@@ -74,7 +74,7 @@ need_disk_guests
 need_appliance
 make_ram
 truncate -s 96M "$disk"
-start_vvu vvu "$RAM" 384
+start_vvu vvu --memory "file:$RAM,size=384M"
 boot_consumer
 boot_ann
 serve_disk

@@ -52,7 +52,7 @@ wait_for_socket switch "$LAB_TMP/ann"
 ip -n "$NETNS" addr add 10.0.0.1/24 dev "$UNIQUE"
 ip -n "$NETNS" link set "$UNIQUE" up
 make_ram
-start_vvu vvu "$RAM" 256
+start_vvu vvu --memory "file:$RAM,size=256M"
 boot_appliance ann vvu "nic=$LAB_TMP/ann"
 serve_switch
 boot_consumer

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/barrier.h"
 #include "base/cleanup.h"
 
 /*
@@ -87,6 +88,14 @@ int vh_signal_from_register(volatile void *reg, uint8_t width, uint32_t value,
 		s);
 }
 
+int vh_signal_from_counter(volatile uint32_t *counter, struct vh_signal **s)
+{
+	*s = NULL;
+	if (!counter || (uintptr_t)counter % sizeof(*counter))
+		return -EINVAL;
+	return signal_create(&(struct vh_signal){.refs = 1, .fd = -1, .reg = counter}, s);
+}
+
 struct vh_signal *vh_signal_get(struct vh_signal *s)
 {
 	if (s)
@@ -104,7 +113,10 @@ void vh_signal_put(struct vh_signal *s)
 
 static void register_write(const struct vh_signal *s)
 {
-	if (s->width == 1)
+	if (!s->width)
+		/* Who sees the count sees what it is about. */
+		vh_fetch_add((volatile uint32_t *)s->reg, 1);
+	else if (s->width == 1)
 		*(volatile uint8_t *)s->reg = (uint8_t)s->value;
 	else if (s->width == 2)
 		*(volatile uint16_t *)s->reg = (uint16_t)s->value;

@@ -133,6 +133,20 @@ static void a_register_of_an_odd_width_or_place_is_refused(void **state)
 	assert_int_equal(vh_signal_from_register(NULL, 4, 1, &s), -EINVAL);
 }
 
+static void a_counter_counts_up_from_wherever_it_is(void **state)
+{
+	uint32_t counter[2] = {UINT32_MAX, 7};
+	struct vh_signal *s;
+
+	assert_int_equal(vh_signal_from_counter(counter, &s), 0);
+	vh_signal_fire(s);
+	vh_signal_fire(s);
+	assert_int_equal(counter[0], 1);
+	assert_int_equal(counter[1], 7);
+	vh_signal_put(s);
+	assert_int_equal(vh_signal_from_counter(NULL, &s), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +157,7 @@ int main(void)
 		cmocka_unit_test(a_signal_lives_as_long_as_it_is_referenced),
 		cmocka_unit_test(a_register_is_written_in_its_width),
 		cmocka_unit_test(a_register_of_an_odd_width_or_place_is_refused),
+		cmocka_unit_test(a_counter_counts_up_from_wherever_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

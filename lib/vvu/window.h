@@ -2,9 +2,12 @@
 /*
  * The window: where the guest sees the front-end's memory.  Three kinds:
  *
- *   static	one file that is known beforehand is the BAR; tables must lie in it
- *   hotplug	a PCI function of its own is plugged into the guest for each table
+ *   static	one file that is known beforehand is the BAR
+ *   hotplug	a PCI function is plugged into the guest for each file of a table
  *   trap	no mapping at all: each access of the guest is a message
+ *
+ * What the first two cannot place they trap, with a line in the log that says how to
+ * make it fast.
  *
  * and beside it an area of the device's own for the dirty log and for inflight
  * requests.  Control thread.
@@ -21,7 +24,12 @@
 #include "vfu/vfu.h"
 #include "wire/msg.h"
 
-/* One region as it is placed: at @at of the window. */
+#define VH_WINDOW_DEFAULT_SIZE (16ull << 30)
+
+/*
+ * One region as it is placed: at @at of the window, which is the BAR's offset, or one
+ * with the number of a plugged function (VH_VVU_PLACE()).
+ */
 struct vh_window_region {
 	uint64_t gpa, size, uva, at;
 };
@@ -62,13 +70,26 @@ struct vh_window {
 	struct vh_vfu_region region;
 };
 
-/* "file:PATH[,size=SIZE]": the file is made with that size if it is not there. */
+/* What is asked for; strings are copied. */
+struct vh_window_wish {
+	const char *memory;  /* "file:PATH[,size=SIZE]", or NULL                  */
+	const char *window;  /* "static", "hotplug:QMP-SOCKET[,port=ID]", or NULL */
+	const uint8_t *uuid; /* of the device: 16 bytes, for plugged functions    */
+	uint64_t bar_size;   /* 0: VH_WINDOW_DEFAULT_SIZE                         */
+	const char *tag;     /* for logs                                          */
+};
+
+/*
+ * The window that suits: static when there is @memory, plugged when that is asked for,
+ * else trapped.  0 or -errno (logged).
+ */
+int vh_window_open(struct vh_reactor *r, const struct vh_window_wish *wish,
+		   struct vh_window **w);
+void vh_window_destroy(struct vh_window *w); /* NULL is fine */
+
+/* The single kinds. */
 int vh_window_static(const char *memory, uint64_t bar_size, const char *tag,
 		     struct vh_window **w);
 int vh_window_trap(uint64_t bar_size, const char *tag, struct vh_window **w);
-/* "QMP-SOCKET": of the VMM of the guest that has the device, whose UUID is @uuid. */
-int vh_window_hotplug(struct vh_reactor *r, const char *qmp, const uint8_t uuid[16],
-		      uint64_t bar_size, const char *tag, struct vh_window **w);
-void vh_window_destroy(struct vh_window *w); /* NULL is fine */
 
 #endif

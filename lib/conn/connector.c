@@ -18,6 +18,7 @@ static const struct vh_connector_ops *const schemes[] = {
 	&vh_unix_connector,
 	&vh_fd_connector,
 	&vh_loop_connector,
+	&vh_vvu_connector,
 };
 
 #define N_SCHEMES (sizeof(schemes) / sizeof(schemes[0]))

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of the vvu: connector share: the driver of a virtio-vhost-user device.
+ *
+ *	vvu.c		the connector: life, messages
+ *	vvu_device.c	the device is found, negotiated with, started, reset
+ *	vvu_signal.c	kicks by interrupt, doorbells
+ *	vvu_window.c	where the front-end's memory is
+ */
+#ifndef VH_CONN_VVU_H
+#define VH_CONN_VVU_H
+
+#include "conn/barmap.h"
+#include "conn/connector.h"
+#include "conn/msgq.h"
+#include "pci/virtio_drv.h"
+#include "spec/vvu.h"
+
+/* Vectors of the device, as far as it has so many. */
+enum { VH_VVU_VECTOR_CONFIG, VH_VVU_VECTOR_RX, VH_VVU_VECTOR_KICKS, VH_VVU_VECTOR_KICK };
+
+enum vh_vvu_state {
+	VH_VVU_OFF,	/* to be said: that we are ready          */
+	VH_VVU_WAITING, /* for a front-end                        */
+	VH_VVU_UP,
+	VH_VVU_LEAVING, /* the device has not let go of it yet    */
+	VH_VVU_GONE,	/* there is no device any more            */
+};
+
+struct vh_vvu {
+	struct vh_connector c;
+	struct vh_pci_host *host; /* owned */
+	struct vh_virtio_drv drv;
+	struct vh_msgq q;
+	enum vh_vvu_state state;
+	bool is_up; /* and the session was told so                          */
+	bool held;
+	bool look;	  /* the device's status may have changed             */
+	bool broken;	  /* only a reset helps                               */
+	bool has_channel; /* back-end requests may be sent                    */
+	uint8_t uuid[16];
+	unsigned n_vrings; /* that can be wired                               */
+	unsigned n_bells;  /* vrings that the device numbers doorbells for    */
+
+	/* What epoll watches. */
+	int epoll, timer, wake;
+	int irq[VH_VVU_VECTOR_KICK]; /* eventfds of the first vectors */
+
+	/* Kicks: the eventfd of each vring; -1: none yet. */
+	int *vector; /* of all vectors, as the bus has them */
+	unsigned n_vectors;
+	int kick[VH_VVU_MAX_VRINGS];
+	bool shares[VH_VVU_MAX_VRINGS]; /* by way of VH_VVU_VECTOR_KICKS */
+	bool deaf[VH_VVU_MAX_VRINGS];	/* no interrupt at all           */
+
+	/* Doorbells. */
+	uint8_t *bells; /* polled memory, mapped; NULL: registers */
+	void *bells_base;
+	size_t bells_len;
+
+	/* Memory. */
+	struct vh_barmap_window *own; /* window of the device itself; or NULL */
+	struct vh_barmap_window *log, *inflight;
+	struct vh_vvu_plugged *plugged; /* other functions                    */
+	struct vh_msg late;		/* SET_MEM_TABLE that waits for one   */
+	bool is_late;
+	unsigned tries;
+};
+
+static inline struct vh_vvu *vh_vvu_of(struct vh_connector *c)
+{
+	return (struct vh_vvu *)c;
+}
+
+static inline bool vh_vvu_has(const struct vh_vvu *v, unsigned bit)
+{
+	return v->drv.features >> bit & 1;
+}
+
+/* Watch @fd, which poll_fd then is readable for.  0 or -errno (logged). */
+int vh_vvu_watch(struct vh_vvu *v, int fd);
+/* Look again in @ms. */
+void vh_vvu_look_in(struct vh_vvu *v, unsigned ms);
+
+/* ---- vvu_device.c ---- */
+
+/* Find and start the device.  0 or -errno (logged). */
+int vh_vvu_find_device(struct vh_vvu *v);
+/* From reset to DRIVER_OK.  0 or -errno (logged). */
+int vh_vvu_start(struct vh_vvu *v);
+/* The status of the session, or -ENODEV. */
+int vh_vvu_read_status(struct vh_vvu *v, uint32_t *status);
+int vh_vvu_write_status(struct vh_vvu *v, uint32_t status);
+/* It wants to be reset. */
+bool vh_vvu_needs_reset(struct vh_vvu *v);
+
+/* ---- vvu_signal.c ---- */
+
+/* Have the device's vectors, and tell it which is whose.  0 or -errno (logged). */
+int vh_vvu_open_vectors(struct vh_vvu *v);
+int vh_vvu_place_kicks(struct vh_vvu *v);
+void vh_vvu_close_vectors(struct vh_vvu *v);
+/* Somebody's kick came on the vector that several share. */
+void vh_vvu_pass_kicks(struct vh_vvu *v);
+int vh_vvu_signal(struct vh_connector *c, struct vh_msg *m, struct vh_signal **s);
+
+/* ---- vvu_window.c ---- */
+
+/* The windows that are in the device itself.  0 or -errno (logged). */
+int vh_vvu_find_windows(struct vh_vvu *v);
+void vh_vvu_close_windows(struct vh_vvu *v);
+/* Is all that @m, SET_MEM_TABLE, speaks of there?  Takes what has come. */
+bool vh_vvu_windows_are_there(struct vh_vvu *v, const struct vh_msg *m);
+int vh_vvu_map(struct vh_connector *c, const struct vh_wire_region *r, unsigned n,
+	       struct vh_msg *m, const struct vh_map *old, struct vh_mapping **mapping,
+	       bool *changed);
+int vh_vvu_map_area(struct vh_connector *c, struct vh_msg *m,
+		    struct vh_mapping **mapping);
+int vh_vvu_make_area(struct vh_connector *c, uint64_t size, struct vh_msg *m);
+
+#endif

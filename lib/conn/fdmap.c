@@ -37,13 +37,6 @@ struct fd_mapping {
 	size_t base_len;
 };
 
-/* What is to be mapped; @what names it in the log. */
-struct piece {
-	const char *what;
-	int fd;
-	uint64_t offset, size;
-};
-
 /* ---- Undoing ---- */
 
 static void mapping_unmap(struct vh_mapping *m)
@@ -64,7 +57,7 @@ static int refuse(const struct vh_fdmap_rules *rules, const char *what, const ch
 	return -EINVAL;
 }
 
-static int check_kind(const struct vh_fdmap_rules *rules, const struct piece *p,
+static int check_kind(const struct vh_fdmap_rules *rules, const struct vh_fdmap_piece *p,
 		      const struct stat *st, const struct statfs *fs)
 {
 	if (!S_ISREG(st->st_mode))
@@ -78,7 +71,7 @@ static int check_kind(const struct vh_fdmap_rules *rules, const struct piece *p,
 	return 0;
 }
 
-static int check_range(const struct vh_fdmap_rules *rules, const struct piece *p,
+static int check_range(const struct vh_fdmap_rules *rules, const struct vh_fdmap_piece *p,
 		       const struct stat *st)
 {
 	if (!p->size)
@@ -120,7 +113,8 @@ static unsigned long max_mappings(void)
 	return max;
 }
 
-static int mmap_failed(const struct vh_fdmap_rules *rules, const struct piece *p, int err)
+static int mmap_failed(const struct vh_fdmap_rules *rules, const struct vh_fdmap_piece *p,
+		       int err)
 {
 	const char *cure = "";
 	char text[96];
@@ -145,7 +139,7 @@ static int mmap_failed(const struct vh_fdmap_rules *rules, const struct piece *p
  * The pages around the piece.  The sums cannot overflow: it ends inside of a
  * file, and no file is longer than 2^63 - 1.
  */
-static int map_pages(const struct vh_fdmap_rules *rules, const struct piece *p,
+static int map_pages(const struct vh_fdmap_rules *rules, const struct vh_fdmap_piece *p,
 		     uint64_t page, struct fd_mapping *f)
 {
 	const uint64_t start = p->offset & ~(page - 1);
@@ -171,8 +165,8 @@ static uint64_t page_of(const struct stat *st, const struct statfs *fs)
 	return vh_is_power_of_two(size) ? size : (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static int map_piece(const struct vh_fdmap_rules *rules, const struct piece *p,
-		     struct vh_mapping **mapping)
+int vh_fdmap_piece(const struct vh_fdmap_rules *rules, const struct vh_fdmap_piece *p,
+		   struct vh_mapping **mapping)
 {
 	struct fd_mapping *f;
 	struct statfs fs;
@@ -247,10 +241,10 @@ static int map_region(const struct vh_fdmap_rules *rules, const struct vh_wire_r
 {
 	struct vh_mapping *same = find_old(old, r);
 	char what[48];
-	struct piece p = {.what = what,
-			  .fd = fd_of(m, r->gpa),
-			  .offset = r->offset,
-			  .size = r->size};
+	struct vh_fdmap_piece p = {.what = what,
+				   .fd = fd_of(m, r->gpa),
+				   .offset = r->offset,
+				   .size = r->size};
 
 	if (same && (p.fd < 0 || is_file_of(same, p.fd))) {
 		*mapping = vh_mapping_get(same);
@@ -260,7 +254,7 @@ static int map_region(const struct vh_fdmap_rules *rules, const struct vh_wire_r
 	if (p.fd < 0)
 		return refuse(rules, what, "no descriptor came for it");
 	*changed |= same != NULL;
-	return map_piece(rules, &p, mapping);
+	return vh_fdmap_piece(rules, &p, mapping);
 }
 
 static void close_fds(struct vh_msg *m)
@@ -294,15 +288,16 @@ int vh_fdmap_area(const struct vh_fdmap_rules *rules, struct vh_msg *m,
 		  struct vh_mapping **mapping)
 {
 	const bool is_log = m->payload == VH_PAYLOAD_LOG;
-	const struct piece p = {.what = vh_msg_name(m->channel, m->id),
-				.fd = m->fds[0],
-				.offset = is_log ? m->log.offset : m->inflight.offset,
-				.size = is_log ? m->log.size : m->inflight.size};
+	const struct vh_fdmap_piece p = {.what = vh_msg_name(m->channel, m->id),
+					 .fd = m->fds[0],
+					 .offset = is_log ? m->log.offset
+							  : m->inflight.offset,
+					 .size = is_log ? m->log.size : m->inflight.size};
 	int err;
 
 	if ((!is_log && m->payload != VH_PAYLOAD_INFLIGHT) || !m->n_fds || p.fd < 0)
 		return refuse(rules, p.what, "no descriptor came with it");
-	err = map_piece(rules, &p, mapping);
+	err = vh_fdmap_piece(rules, &p, mapping);
 	if (!err)
 		close_fds(m);
 	return err;

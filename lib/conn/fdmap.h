@@ -7,6 +7,7 @@
 #define VH_CONN_FDMAP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "mem/map.h"
 #include "wire/msg.h"
@@ -15,6 +16,17 @@ struct vh_fdmap_rules {
 	const char *tag; /* for the log                                          */
 	bool any_file;	 /* not only shared memory, where no page can be withheld */
 };
+
+/* What is to be mapped; @what names it in the log. */
+struct vh_fdmap_piece {
+	const char *what;
+	int fd; /* borrowed: it may be closed once it is mapped */
+	uint64_t offset, size;
+};
+
+/* 0 and *@mapping, or -errno (logged). */
+int vh_fdmap_piece(const struct vh_fdmap_rules *rules, const struct vh_fdmap_piece *p,
+		   struct vh_mapping **mapping);
 
 /* As vh_connector_map() and vh_connector_map_area(); fds are closed once mapped. */
 int vh_fdmap_table(const struct vh_fdmap_rules *rules, const struct vh_wire_region *r,

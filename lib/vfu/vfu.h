@@ -108,7 +108,7 @@ void vh_vfu_fault(struct vh_vfu *v, const char *why);
 /* ---- Interrupts ---- */
 
 /* Signal MSI-X vector @vector; nothing happens where it has no eventfd. */
-void vh_vfu_interrupt(const struct vh_vfu *v, unsigned vector);
+void vh_vfu_interrupt(struct vh_vfu *v, unsigned vector);
 /* Its eventfd, borrowed, valid until .vectors_changed; -1: none. */
 int vh_vfu_vector_fd(const struct vh_vfu *v, unsigned vector);
 /* Level of INTx, for functions that have a pin. */

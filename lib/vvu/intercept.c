@@ -73,7 +73,8 @@ static enum vh_verdict refuse_table(int err, enum vh_relay_end *why)
 static void on_placed(void *arg, int err)
 {
 	struct vh_relay *r = arg;
-	enum vh_relay_end why = VH_RELAY_NONE;
+	enum vh_relay_end why = VH_RELAY_FRONTEND_ERROR;
+	enum vh_verdict verdict;
 	struct vh_msg m;
 
 	if (!r->placing)
@@ -81,9 +82,8 @@ static void on_placed(void *arg, int err)
 	r->placing = false;
 	vh_msg_init(&m, VH_CHANNEL_MAIN, VH_MSG_SET_MEM_TABLE);
 	m.need_reply = r->sent_need_reply;
-	vh_relay_conclude(r, &m,
-			  err < 0 ? refuse_table(err, &why) : finish_table(r, &m, &why),
-			  why);
+	verdict = err < 0 ? refuse_table(err, &why) : finish_table(r, &m, &why);
+	vh_relay_conclude(r, &m, verdict, why);
 }
 
 static enum vh_verdict set_mem_table(struct vh_relay *r, struct vh_msg *m,

@@ -315,13 +315,16 @@ void vh_relay_conclude(struct vh_relay *r, struct vh_msg *m, enum vh_verdict ver
 
 static void take_message(struct vh_relay *r, struct vh_msg *m)
 {
-	enum vh_relay_end why = VH_RELAY_FRONTEND_ERROR;
+	enum vh_relay_end why;
+	enum vh_verdict verdict;
 
 	log_message(r, m);
-	if (m->channel == VH_CHANNEL_BACKEND)
+	if (m->channel == VH_CHANNEL_BACKEND) {
 		take_ack(r, m);
-	else
-		vh_relay_conclude(r, m, vh_relay_intercept(r, m, &why), why);
+	} else {
+		verdict = vh_relay_intercept(r, m, &why);
+		vh_relay_conclude(r, m, verdict, why);
+	}
 	vh_msg_close(m);
 }
 

@@ -70,7 +70,8 @@ static void lose_device(struct vh_vvu *v, const char *why)
 		vh_log(&v->c, VH_LOG_WARN, "%s", why);
 	v->state = VH_VVU_GONE;
 	v->c.is_over = true;
-	wake(v);
+	if (v->is_up)
+		wake(v);
 }
 
 static bool is_irq(const struct vh_vvu *v, int fd)
@@ -113,6 +114,7 @@ static void look_who_wakes(struct vh_vvu *v)
 static void forget_session(struct vh_vvu *v)
 {
 	v->is_up = v->held = v->has_channel = v->is_late = false;
+	vh_vvu_unpin_windows(v);
 	wake(v);
 }
 

@@ -111,6 +111,8 @@ int vh_vvu_find_windows(struct vh_vvu *v);
 void vh_vvu_close_windows(struct vh_vvu *v);
 /* Is all that @m, SET_MEM_TABLE, speaks of there?  Takes what has come. */
 bool vh_vvu_windows_are_there(struct vh_vvu *v, const struct vh_msg *m);
+/* The message is handled, or forgotten: what nothing is mapped of is given back. */
+void vh_vvu_unpin_windows(struct vh_vvu *v);
 int vh_vvu_map(struct vh_connector *c, const struct vh_wire_region *r, unsigned n,
 	       struct vh_msg *m, const struct vh_map *old, struct vh_mapping **mapping,
 	       bool *changed);

@@ -169,7 +169,7 @@ static void look_around(struct vh_vvu *v)
 	}
 }
 
-static void unpin(struct vh_vvu *v)
+void vh_vvu_unpin_windows(struct vh_vvu *v)
 {
 	struct vh_vvu_plugged *p = v->plugged, *next;
 
@@ -196,7 +196,7 @@ static bool pin(struct vh_vvu *v, uint16_t number)
 
 void vh_vvu_close_windows(struct vh_vvu *v)
 {
-	unpin(v);
+	vh_vvu_unpin_windows(v);
 	vh_barmap_window_put(v->own);
 	vh_barmap_window_put(v->log);
 	vh_barmap_window_put(v->inflight);
@@ -294,7 +294,7 @@ int vh_vvu_map(struct vh_connector *c, const struct vh_wire_region *r, unsigned 
 		err = place_region(v, m, at, r[i].gpa, &place[i]);
 	if (!err)
 		err = vh_barmap_table(c->tag, r, n, place, old, mapping, changed);
-	unpin(v);
+	vh_vvu_unpin_windows(v);
 	return err;
 }
 

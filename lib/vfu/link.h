@@ -45,7 +45,7 @@ static inline bool vh_vfu_link_is_open(const struct vh_vfu_link *l)
  * other rules (logged).
  */
 int vh_vfu_link_read(struct vh_vfu_link *l);
-/* The message is done with: fds that nobody took are closed. */
+/* The message is done with, but for its header: fds that nobody took are closed. */
 void vh_vfu_link_next(struct vh_vfu_link *l);
 
 static inline const uint8_t *vh_vfu_link_payload(const struct vh_vfu_link *l)

@@ -157,17 +157,17 @@ static void greeted(struct vh_vfu *v, int err)
 		v->ops.client(v->arg, true);
 }
 
-/* The message is done. */
+/* The message is done; its fds are closed before the client hears of it. */
 static void finish(struct vh_vfu *v, int err, const char *why)
 {
 	struct vh_vfu_call *c = &v->call;
 
 	if (err)
 		complain(v, err, why);
+	vh_vfu_link_next(&v->link);
 	if (!(v->link.header.flags & VH_VFU_NO_REPLY))
 		vh_vfu_link_reply(&v->link, err, c->reply_len, c->fds,
 				  err ? 0 : c->n_fds);
-	vh_vfu_link_next(&v->link);
 	if (v->phase == VH_VFU_GREETING)
 		greeted(v, err);
 }

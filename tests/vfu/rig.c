@@ -282,7 +282,7 @@ void rig_connect(struct rig *rig)
 	assert_int_equal(vfu_connect(&rig->c, rig->path), 0);
 }
 
-static void close_server(struct rig *rig)
+void rig_close(struct rig *rig)
 {
 	if (!rig->reactor)
 		return;
@@ -293,13 +293,14 @@ static void close_server(struct rig *rig)
 	vh_reactor_destroy(rig->reactor);
 	close(rig->bar2);
 	close(rig->doorbell);
+	rig->reactor = NULL;
 }
 
 int rig_teardown(void **state)
 {
 	struct rig *rig = *state;
 
-	close_server(rig);
+	rig_close(rig);
 	vfu_disconnect(&rig->c);
 	assert_int_equal(rmdir(rig->dir), 0);
 	assert_int_equal(rig_count_fds(), rig->n_fds);

@@ -54,8 +54,8 @@ int rig_teardown(void **state); /* all is gone, no fd and no file left   */
 void rig_open(struct rig *rig);
 /* And connect rig->c to it. */
 void rig_connect(struct rig *rig);
-/* Have the server think that it has nobody any more, and has told so. */
-void rig_wait_gone(struct rig *rig, unsigned n);
+/* End the server; rig_teardown() does, too. */
+void rig_close(struct rig *rig);
 
 /* Run @fn(@rig) on the server's thread and wait for that. */
 void rig_do(struct rig *rig, void (*fn)(struct rig *rig));

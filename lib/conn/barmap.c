@@ -84,13 +84,11 @@ int vh_barmap_piece(const char *tag, const char *what,
 	struct bar_mapping *b;
 	int err;
 
-	if (!place->window || !len ||
-	    !vh_range_inside(place->at, len, 0, place->window->size)) {
+	if (!len || !vh_range_inside(place->at, len, 0, place->window->size)) {
 		vh_log_line(tag, VH_LOG_WARN,
 			    "%s: %#" PRIx64 " bytes at %#" PRIx64
 			    " are not inside of the window of %#" PRIx64 " bytes",
-			    what, len, place->at,
-			    place->window ? place->window->size : 0);
+			    what, len, place->at, place->window->size);
 		return -EINVAL;
 	}
 	b = malloc(sizeof(*b));
@@ -136,7 +134,7 @@ static int map_region(const char *tag, const struct vh_wire_region *r,
 	struct vh_mapping *same = find_old(old, r);
 	char what[48];
 
-	if (same && (!place->window || is_at(same, place))) {
+	if (same && is_at(same, place)) {
 		*mapping = vh_mapping_get(same);
 		return 0;
 	}

@@ -25,8 +25,8 @@ struct vh_barmap_window {
 void vh_barmap_window_put(struct vh_barmap_window *w); /* NULL is fine */
 
 struct vh_barmap_place {
-	struct vh_barmap_window *window; /* NULL: nowhere, keep the old mapping */
-	uint64_t at;			 /* in it */
+	struct vh_barmap_window *window;
+	uint64_t at; /* in it */
 };
 
 /*

@@ -182,6 +182,10 @@ static int next_message(struct vh_vvu *v, struct vh_msg *m)
 		notify(v, VH_VVU_RXQ);
 	v->broken |= vh_msgq_why(&v->q) != NULL;
 	v->tries = 0;
+	if (got > 0 && !vh_vvu_place_regions(m)) {
+		vh_log(&v->c, VH_LOG_WARN, "SET_MEM_TABLE: regions beyond all windows");
+		got = -EPROTO;
+	}
 	return got > 0 ? check_memory(v, m) : got;
 }
 

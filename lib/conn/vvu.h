@@ -109,6 +109,8 @@ int vh_vvu_signal(struct vh_connector *c, struct vh_msg *m, struct vh_signal **s
 /* The windows that are in the device itself.  0 or -errno (logged). */
 int vh_vvu_find_windows(struct vh_vvu *v);
 void vh_vvu_close_windows(struct vh_vvu *v);
+/* SET_MEM_TABLE's offsets become places.  False: they are beyond all windows. */
+bool vh_vvu_place_regions(struct vh_msg *m);
 /* Is all that @m, SET_MEM_TABLE, speaks of there?  Takes what has come. */
 bool vh_vvu_windows_are_there(struct vh_vvu *v, const struct vh_msg *m);
 /* The message is handled, or forgotten: what nothing is mapped of is given back. */

@@ -21,6 +21,8 @@
 /* Functions that are looked through for a window. */
 #define MAX_FUNCTIONS 32u
 
+#define WINDOW_ALIGN 4096u
+
 /* A window in a function of its own, open as long as something of it is mapped. */
 struct vh_vvu_plugged {
 	struct vh_barmap_window w;
@@ -48,7 +50,8 @@ static int find_own(struct vh_vvu *v, int id, struct vh_barmap_window **w)
 	/* Old devices have one, and say nothing of its kind. */
 	if (!p && id == VH_VVU_SHM_MEMORY)
 		p = vh_virtio_drv_place(&v->drv, VH_VVU_CAP_MEMORY, 0);
-	if (!p)
+	/* What is aligned in a window has to be so in memory, too. */
+	if (!p || p->offset % WINDOW_ALIGN)
 		return 0;
 	*w = calloc(1, sizeof(**w));
 	if (!*w)
@@ -205,28 +208,34 @@ void vh_vvu_close_windows(struct vh_vvu *v)
 
 /* ---- Places ---- */
 
-/* Of each region of @mem; false: no place can be that far. */
-static bool add_up(const struct vh_wire_mem *mem, uint64_t at[VH_MAX_TABLE_REGIONS])
+/*
+ * The offsets of @m become places, which the session keeps as it would keep offsets in a
+ * file: what is aligned there is so in our memory, and equal ones are the same memory.
+ */
+bool vh_vvu_place_regions(struct vh_msg *m)
 {
 	uint64_t end = 0;
 
-	for (unsigned i = 0; i < mem->n && i < VH_MAX_TABLE_REGIONS; i++)
-		if (!vh_add_u64(end, mem->region[i].offset, &at[i]) ||
-		    !vh_add_u64(at[i], mem->region[i].size, &end))
+	if (m->id != VH_MSG_SET_MEM_TABLE || m->payload != VH_PAYLOAD_MEM)
+		return true;
+	for (unsigned i = 0; i < m->mem.n; i++) {
+		struct vh_wire_region *r = &m->mem.region[i];
+
+		if (!vh_add_u64(end, r->offset, &r->offset) ||
+		    !vh_add_u64(r->offset, r->size, &end))
 			return false;
+	}
 	return true;
 }
 
 bool vh_vvu_windows_are_there(struct vh_vvu *v, const struct vh_msg *m)
 {
-	uint64_t at[VH_MAX_TABLE_REGIONS];
 	bool looked = false;
 
-	if (m->id != VH_MSG_SET_MEM_TABLE || m->payload != VH_PAYLOAD_MEM ||
-	    !add_up(&m->mem, at))
+	if (m->id != VH_MSG_SET_MEM_TABLE || m->payload != VH_PAYLOAD_MEM)
 		return true; /* nothing to wait for */
 	for (unsigned i = 0; i < m->mem.n; i++) {
-		const uint16_t number = VH_VVU_PLACE_NUMBER(at[i]);
+		const uint16_t number = VH_VVU_PLACE_NUMBER(m->mem.region[i].offset);
 
 		if (!number || pin(v, number))
 			continue;
@@ -239,41 +248,25 @@ bool vh_vvu_windows_are_there(struct vh_vvu *v, const struct vh_msg *m)
 	return true;
 }
 
-static struct vh_barmap_place find_place(const struct vh_vvu *v, uint64_t at)
+static int find_place(const struct vh_vvu *v, uint64_t at, struct vh_barmap_place *place)
 {
-	struct vh_vvu_plugged *p;
+	const uint16_t number = VH_VVU_PLACE_NUMBER(at);
+	struct vh_vvu_plugged *p = find_plugged(v, number);
 
-	if (!VH_VVU_PLACE_NUMBER(at))
-		return (struct vh_barmap_place){.window = v->own, .at = at};
-	p = find_plugged(v, VH_VVU_PLACE_NUMBER(at));
-	return (struct vh_barmap_place){.window = p ? &p->w : NULL,
-					.at = VH_VVU_PLACE_OFFSET(at)};
-}
-
-/* The place of the region of @m at @gpa; nowhere when @m does not speak of it. */
-static int place_region(const struct vh_vvu *v, const struct vh_msg *m,
-			const uint64_t at[VH_MAX_TABLE_REGIONS], uint64_t gpa,
-			struct vh_barmap_place *place)
-{
-	*place = (struct vh_barmap_place){.window = NULL};
-	if (!m || m->payload != VH_PAYLOAD_MEM)
+	*place = (struct vh_barmap_place){.window = number ? p ? &p->w : NULL : v->own,
+					  .at = VH_VVU_PLACE_OFFSET(at)};
+	if (place->window)
 		return 0;
-	for (unsigned i = 0; i < m->mem.n; i++) {
-		if (m->mem.region[i].gpa != gpa)
-			continue;
-		*place = find_place(v, at[i]);
-		if (place->window)
-			return 0;
+	if (!number)
+		vh_log(&v->c, VH_LOG_ERROR, "the device has no window");
+	else
 		vh_log(&v->c, VH_LOG_ERROR,
-		       "the function with the front-end's memory, %04x:%04x, did not "
-		       "come "
-		       "or is not ours: it has to be bound to vfio-pci (echo %04x %04x > "
-		       "/sys/bus/pci/drivers/vfio-pci/new_id) and this user's",
-		       VH_VVU_PCI_VENDOR, VH_VVU_WINDOW_DEVICE, VH_VVU_PCI_VENDOR,
+		       "function %u with the front-end's memory did not come, or is not "
+		       "ours: bind all of %04x:%04x to vfio-pci (echo %04x %04x > "
+		       "/sys/bus/pci/drivers/vfio-pci/new_id), and chown /dev/vfio/*",
+		       number, VH_VVU_PCI_VENDOR, VH_VVU_WINDOW_DEVICE, VH_VVU_PCI_VENDOR,
 		       VH_VVU_WINDOW_DEVICE);
-		return -ENODEV;
-	}
-	return 0;
+	return -ENODEV;
 }
 
 int vh_vvu_map(struct vh_connector *c, const struct vh_wire_region *r, unsigned n,
@@ -282,16 +275,11 @@ int vh_vvu_map(struct vh_connector *c, const struct vh_wire_region *r, unsigned 
 {
 	struct vh_vvu *v = vh_vvu_of(c);
 	struct vh_barmap_place place[VH_MAX_SLOTS];
-	uint64_t at[VH_MAX_TABLE_REGIONS];
 	int err = 0;
 
-	if (m && m->payload == VH_PAYLOAD_MEM && !add_up(&m->mem, at)) {
-		vh_log(c, VH_LOG_WARN,
-		       "SET_MEM_TABLE: its places are beyond all windows");
-		err = -EINVAL;
-	}
+	(void)m;
 	for (unsigned i = 0; i < n && !err; i++)
-		err = place_region(v, m, at, r[i].gpa, &place[i]);
+		err = find_place(v, r[i].offset, &place[i]);
 	if (!err)
 		err = vh_barmap_table(c->tag, r, n, place, old, mapping, changed);
 	vh_vvu_unpin_windows(v);

@@ -107,6 +107,28 @@ static void a_table_of_too_many_regions_cuts_the_front_end_off(void **state)
 	fake_free(f);
 }
 
+static void regions_whose_sum_comes_round_cut_the_front_end_off(void **state)
+{
+	static const struct vh_wire_region bad[] = {
+		{.gpa = 0x10000, .size = UINT64_MAX},
+		{.gpa = 0x10000, .size = 0x1000, .offset = UINT64_MAX - 0x1000},
+		{.gpa = 0x10000, .size = UINT64_MAX - 0x1fff, .offset = 0x1000},
+		{.gpa = 0x10000, .size = 0, .offset = UINT64_MAX},
+	};
+	struct fake *f = fake_make(NULL);
+	struct vh_connector *c = open_up(f);
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct vh_wire_mem table = {.n = 2, .region = {{.size = 0x1000}, bad[i]}};
+
+		fake_send(f, VH_MSG_SET_MEM_TABLE, VERSION, &table,
+			  offsetof(struct vh_wire_mem, region[2]));
+		check_recovery(f, c);
+	}
+	vh_connector_close(c);
+	fake_free(f);
+}
+
 static void a_queue_that_the_device_breaks_is_made_anew(void **state)
 {
 	struct fake *f = fake_make(NULL);
@@ -219,6 +241,7 @@ int main(void)
 		RIG_TEST(headers_that_are_nonsense_cut_the_front_end_off),
 		RIG_TEST(a_reply_that_nobody_waits_for_cuts_the_front_end_off),
 		RIG_TEST(a_table_of_too_many_regions_cuts_the_front_end_off),
+		RIG_TEST(regions_whose_sum_comes_round_cut_the_front_end_off),
 		RIG_TEST(a_queue_that_the_device_breaks_is_made_anew),
 		RIG_TEST(a_queue_that_breaks_before_anybody_came_is_made_anew),
 		RIG_TEST(a_list_that_turns_in_a_circle_ends),

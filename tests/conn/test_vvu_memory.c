@@ -47,7 +47,8 @@ static int map(struct vh_connector *c, struct table *t, const struct vh_map *old
 		  (uint32_t)offsetof(struct vh_wire_mem, region[t->wire.n]));
 	assert_int_equal(rig_next(c, &m), VH_NEWS_MESSAGE);
 	assert_int_equal(m.id, VH_MSG_SET_MEM_TABLE);
-	return vh_connector_map(c, t->wire.region, t->wire.n, &m, old, t->mapping,
+	/* The session has them as the message says now. */
+	return vh_connector_map(c, m.mem.region, m.mem.n, &m, old, t->mapping,
 				&t->changed);
 }
 
@@ -109,16 +110,18 @@ static void a_table_of_equal_places_keeps_its_mappings(void **state)
 	fake_free(f);
 }
 
-/* Also one that is right up to the end, and one whose sums come round. */
 static void a_region_outside_of_the_window_fails_the_whole_table(void **state)
 {
 	static const struct {
 		uint64_t size, offset;
 	} bad[] = {
-		{0x1000, FAKE_WINDOW - 0x1000}, {FAKE_WINDOW - 0x1000 + 1, 0},
-		{UINT64_MAX - 0x1000, 0},	{UINT64_MAX - 0xfff, 0},
-		{0x1000, UINT64_MAX - 0x1000},	{0x1000, UINT64_MAX - 0xfff},
-		{0x1000, 0x7ffffffffffff000},	{UINT64_MAX, UINT64_MAX},
+		{0x1000, FAKE_WINDOW - 0x1000},
+		{FAKE_WINDOW - 0x1000 + 1, 0},
+		{FAKE_WINDOW, 0},
+		{1, FAKE_WINDOW},
+		{1, UINT32_MAX},
+		{1ull << 47, 0},
+		{1ull << 47, 1ull << 46},
 	};
 	struct fake *f = fake_make(NULL);
 	struct vh_connector *c = open_up(f);
@@ -128,9 +131,8 @@ static void a_region_outside_of_the_window_fails_the_whole_table(void **state)
 					   .region = {region(0, 0x1000, 0),
 						      region(0x100000, bad[i].size,
 							     bad[i].offset)}}};
-		const int err = map(c, &t, NULL);
 
-		assert_true(err == -EINVAL || err == -ENODEV);
+		assert_int_equal(map(c, &t, NULL), -EINVAL);
 	}
 	vh_connector_close(c);
 	fake_free(f);
@@ -200,8 +202,7 @@ static void a_window_may_come_later_than_its_message(void **state)
 	assert_int_equal(rig_next(c, &m), VH_NEWS_MESSAGE);
 	assert_int_equal(m.id, VH_MSG_SET_MEM_TABLE);
 	assert_int_equal(
-		vh_connector_map(c, t.wire.region, 1, &m, NULL, t.mapping, &t.changed),
-		0);
+		vh_connector_map(c, m.mem.region, 1, &m, NULL, t.mapping, &t.changed), 0);
 	put(&t);
 	rig_expect_message(c, VH_MSG_GET_FEATURES);
 	/* Who goes meanwhile leaves nothing behind. */

@@ -11,9 +11,8 @@
  * than what it tells of; so whoever finds a message while nobody is up looks at the
  * status, and who finds that the status went takes the messages first.
  *
- * Interrupts are eventfds in an epoll set, the poll fd.  They only say that there is
- * something to look at: what is there stays in the queue and in the status.  An
- * eventfd of our own, @wake, stands for what was not looked at yet.  Control thread.
+ * Interrupts only say that there is something to look at: what is there stays in the
+ * queue and in the status.  Control thread.
  */
 #include "conn/vvu.h"
 
@@ -21,9 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -39,29 +35,10 @@
 
 /* ---- What wakes us ---- */
 
-int vh_vvu_watch(struct vh_vvu *v, int fd)
-{
-	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
-	int err = epoll_ctl(v->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
-
-	if (err)
-		vh_log(&v->c, VH_LOG_ERROR, "cannot watch an eventfd: %s",
-		       vh_strerror(err));
-	return err;
-}
-
-void vh_vvu_look_in(struct vh_vvu *v, unsigned ms)
-{
-	const struct itimerspec in = {
-		.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L + 1}};
-
-	timerfd_settime(v->timer, 0, &in, NULL);
-}
-
 /* There is more to look at than interrupts will tell. */
 static void wake(struct vh_vvu *v)
 {
-	eventfd_write(v->wake, 1);
+	vh_waker_wake(&v->waker);
 }
 
 static void lose_device(struct vh_vvu *v, const char *why)
@@ -74,39 +51,28 @@ static void lose_device(struct vh_vvu *v, const char *why)
 		wake(v);
 }
 
-static bool is_irq(const struct vh_vvu *v, int fd)
-{
-	for (unsigned i = 0; i < VH_VVU_VECTOR_KICK; i++)
-		if (fd == v->irq[i])
-			return true;
-	return false;
-}
-
 static void woken_by(struct vh_vvu *v, int fd)
 {
 	uint64_t n;
 
 	if (fd == v->host->bus->gone_fd(v->host)) {
-		epoll_ctl(v->epoll, EPOLL_CTL_DEL, fd, NULL);
+		vh_waker_forget(&v->waker, fd);
 		lose_device(v, "the device is to be unplugged: it is given back");
 		return;
 	}
 	if (read(fd, &n, sizeof(n)) < 0)
 		return;
-	/* With fewer vectors, one is for several things. */
-	if (fd == v->irq[VH_VVU_VECTOR_KICKS] ||
-	    (v->n_vectors <= VH_VVU_VECTOR_KICKS && is_irq(v, fd)))
-		vh_vvu_pass_kicks(v);
-	v->look |= fd == v->irq[VH_VVU_VECTOR_CONFIG] || fd == v->timer;
+	vh_vectors_woken_by(&v->vectors, fd);
+	v->look |= fd == v->vectors.irq[VH_VECTOR_STATUS] || fd == v->waker.timer;
 }
 
 static void look_who_wakes(struct vh_vvu *v)
 {
-	struct epoll_event ev[8];
-	const int n = epoll_wait(v->epoll, ev, 8, 0);
+	int fd[VH_WAKER_MAX];
+	const unsigned n = vh_waker_look(&v->waker, fd);
 
-	for (int i = 0; i < n; i++)
-		woken_by(v, ev[i].data.fd);
+	for (unsigned i = 0; i < n; i++)
+		woken_by(v, fd[i]);
 }
 
 /* ---- A front-end goes ---- */
@@ -161,7 +127,7 @@ static int check_memory(struct vh_vvu *v, const struct vh_msg *m)
 		v->late = *m;
 	v->is_late = true;
 	v->tries++;
-	vh_vvu_look_in(v, ms < MAX_LATE_MS ? ms : MAX_LATE_MS);
+	vh_waker_look_in(&v->waker, ms < MAX_LATE_MS ? ms : MAX_LATE_MS);
 	return 0;
 }
 
@@ -255,7 +221,7 @@ static int look_for_frontend(struct vh_vvu *v, enum vh_news *news)
 	v->look = false;
 	if (v->state == VH_VVU_LEAVING) {
 		if (status && !v->broken)
-			vh_vvu_look_in(v, LEAVING_MS);
+			vh_waker_look_in(&v->waker, LEAVING_MS);
 		else
 			v->state = VH_VVU_OFF;
 	} else if (status & VH_VVU_FRONTEND_UP) {
@@ -285,7 +251,7 @@ static int vvu_recv(struct vh_connector *c, struct vh_msg *m, enum vh_news *news
 	if (v->state == VH_VVU_GONE && v->is_up)
 		say_down(v, false, news);
 	else if (v->state != VH_VVU_LEAVING && v->state != VH_VVU_GONE && !v->is_late)
-		vh_vvu_look_in(v, HEARTBEAT_MS);
+		vh_waker_look_in(&v->waker, HEARTBEAT_MS);
 	return err;
 }
 
@@ -333,7 +299,7 @@ static int vvu_set_channel(struct vh_connector *c, int fd)
 
 static int vvu_poll_fd(const struct vh_connector *c)
 {
-	return ((const struct vh_vvu *)c)->epoll;
+	return ((const struct vh_vvu *)c)->waker.epoll;
 }
 
 /* ---- Life ---- */
@@ -345,7 +311,7 @@ static void vvu_close(struct vh_connector *c)
 	if (v->host) {
 		if (v->drv.common.present && v->state != VH_VVU_GONE)
 			vh_virtio_drv_reset(&v->drv);
-		vh_vvu_close_vectors(v);
+		vh_vectors_close(&v->vectors);
 		vh_vvu_close_windows(v);
 		if (v->q.host)
 			vh_msgq_close(&v->q);
@@ -353,46 +319,28 @@ static void vvu_close(struct vh_connector *c)
 			v->host->bus->unmap(v->host, v->bells_base, v->bells_len);
 		vh_pci_close(v->host);
 	}
-	vh_fd_drop(&v->wake);
-	vh_fd_drop(&v->timer);
-	vh_fd_drop(&v->epoll);
+	vh_waker_close(&v->waker);
 	free(v);
-}
-
-static int make_fds(struct vh_vvu *v)
-{
-	int err;
-
-	v->epoll = epoll_create1(EPOLL_CLOEXEC);
-	v->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	v->wake = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (v->epoll < 0 || v->timer < 0 || v->wake < 0) {
-		err = -errno;
-		vh_log(&v->c, VH_LOG_ERROR, "cannot make an epoll set: %s",
-		       vh_strerror(err));
-		return err;
-	}
-	err = vh_vvu_watch(v, v->timer);
-	return err ? err : vh_vvu_watch(v, v->wake);
 }
 
 static int set_up(struct vh_vvu *v, const char *address)
 {
-	int gone, err = make_fds(v);
+	int gone, err = vh_waker_open(&v->waker, v->c.tag);
 
 	if (!err)
 		err = vh_pci_open(address, v->c.tag, &v->host);
 	if (err)
 		return err;
+	vh_vectors_init(&v->vectors, v->c.tag, v->host);
 	gone = v->host->bus->gone_fd(v->host);
 	if (gone >= 0)
-		err = vh_vvu_watch(v, gone);
+		err = vh_waker_watch(&v->waker, gone);
 	if (!err)
 		err = vh_vvu_find_device(v);
 	if (!err)
 		vh_log(&v->c, VH_LOG_INFO,
 		       "%s: %u vrings, %u interrupt vectors, doorbells %s", address,
-		       v->n_vrings, v->n_vectors,
+		       v->vectors.n_vrings, v->vectors.n,
 		       vh_vvu_has(v, VH_VVU_F_DOORBELL_POLL) ? "are polled memory"
 							     : "are registers");
 	return err;
@@ -423,9 +371,6 @@ static int vvu_open(const char *rest, char *const *options, enum vh_role role,
 	v->c.ops = &vh_vvu_connector;
 	v->c.role = role;
 	snprintf(v->c.tag, sizeof(v->c.tag), "%s", tag);
-	v->epoll = v->timer = v->wake = -1;
-	memset(v->irq, 0xff, sizeof(v->irq));
-	memset(v->kick, 0xff, sizeof(v->kick));
 	err = set_up(v, rest);
 	if (err)
 		vvu_close(&v->c);

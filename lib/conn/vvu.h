@@ -4,7 +4,7 @@
  *
  *	vvu.c		the connector: life, messages
  *	vvu_device.c	the device is found, negotiated with, started, reset
- *	vvu_signal.c	kicks by interrupt, doorbells
+ *	vvu_signal.c	where kicks come from, doorbells
  *	vvu_window.c	where the front-end's memory is
  */
 #ifndef VH_CONN_VVU_H
@@ -13,11 +13,10 @@
 #include "conn/barmap.h"
 #include "conn/connector.h"
 #include "conn/msgq.h"
+#include "conn/vectors.h"
+#include "conn/waker.h"
 #include "pci/virtio_drv.h"
 #include "spec/vvu.h"
-
-/* Vectors of the device, as far as it has so many. */
-enum { VH_VVU_VECTOR_CONFIG, VH_VVU_VECTOR_RX, VH_VVU_VECTOR_KICKS, VH_VVU_VECTOR_KICK };
 
 enum vh_vvu_state {
 	VH_VVU_OFF,	/* to be said: that we are ready          */
@@ -39,19 +38,10 @@ struct vh_vvu {
 	bool broken;	  /* only a reset helps                               */
 	bool has_channel; /* back-end requests may be sent                    */
 	uint8_t uuid[16];
-	unsigned n_vrings; /* that can be wired                               */
-	unsigned n_bells;  /* vrings that the device numbers doorbells for    */
+	unsigned n_bells; /* vrings that the device numbers doorbells for     */
 
-	/* What epoll watches. */
-	int epoll, timer, wake;
-	int irq[VH_VVU_VECTOR_KICK]; /* eventfds of the first vectors */
-
-	/* Kicks: the eventfd of each vring; -1: none yet. */
-	int *vector; /* of all vectors, as the bus has them */
-	unsigned n_vectors;
-	int kick[VH_VVU_MAX_VRINGS];
-	bool shares[VH_VVU_MAX_VRINGS]; /* by way of VH_VVU_VECTOR_KICKS */
-	bool deaf[VH_VVU_MAX_VRINGS];	/* no interrupt at all           */
+	struct vh_waker waker;
+	struct vh_vectors vectors;
 
 	/* Doorbells. */
 	uint8_t *bells; /* polled memory, mapped; NULL: registers */
@@ -77,11 +67,6 @@ static inline bool vh_vvu_has(const struct vh_vvu *v, unsigned bit)
 	return v->drv.features >> bit & 1;
 }
 
-/* Watch @fd, which poll_fd then is readable for.  0 or -errno (logged). */
-int vh_vvu_watch(struct vh_vvu *v, int fd);
-/* Look again in @ms. */
-void vh_vvu_look_in(struct vh_vvu *v, unsigned ms);
-
 /* ---- vvu_device.c ---- */
 
 /* Find and start the device.  0 or -errno (logged). */
@@ -96,12 +81,8 @@ bool vh_vvu_needs_reset(struct vh_vvu *v);
 
 /* ---- vvu_signal.c ---- */
 
-/* Have the device's vectors, and tell it which is whose.  0 or -errno (logged). */
-int vh_vvu_open_vectors(struct vh_vvu *v);
-int vh_vvu_place_kicks(struct vh_vvu *v);
-void vh_vvu_close_vectors(struct vh_vvu *v);
-/* Somebody's kick came on the vector that several share. */
-void vh_vvu_pass_kicks(struct vh_vvu *v);
+/* struct vh_vectors.place */
+int vh_vvu_place_kick(void *arg, unsigned vring, uint16_t vector);
 int vh_vvu_signal(struct vh_connector *c, struct vh_msg *m, struct vh_signal **s);
 
 /* ---- vvu_window.c ---- */

@@ -62,7 +62,8 @@ static int read_config(struct vh_vvu *v)
 	if (!err && (!value || value > MAX_QUEUES))
 		err = -EINVAL;
 	v->n_bells = (unsigned)value;
-	v->n_vrings = value > VH_VVU_MAX_VRINGS ? VH_VVU_MAX_VRINGS : (unsigned)value;
+	v->vectors.n_vrings = value > VH_VVU_MAX_VRINGS ? VH_VVU_MAX_VRINGS
+							: (unsigned)value;
 	for (unsigned i = 0; i < sizeof(v->uuid) && !err; i++) {
 		err = vh_virtio_drv_read_config(&v->drv, CONFIG(uuid) + i, 1, &value);
 		v->uuid[i] = (uint8_t)value;
@@ -99,9 +100,8 @@ static int open_queues(struct vh_vvu *v)
 /* Buffers that are sent are taken back without an interrupt. */
 static int enable_queues(struct vh_vvu *v)
 {
-	const uint16_t last = (uint16_t)(v->n_vectors - 1);
 	const uint16_t vector[VH_VVU_QUEUES] = {
-		[VH_VVU_RXQ] = VH_VVU_VECTOR_RX < last ? VH_VVU_VECTOR_RX : last,
+		[VH_VVU_RXQ] = vh_vectors_of(&v->vectors, VH_VECTOR_RX),
 		[VH_VVU_TXQ] = 0xffff,
 	};
 	int err = 0;
@@ -125,13 +125,13 @@ int vh_vvu_start(struct vh_vvu *v)
 	if (!err)
 		err = read_config(v);
 	if (!err)
-		err = vh_virtio_drv_config_vector(&v->drv, VH_VVU_VECTOR_CONFIG);
+		err = vh_virtio_drv_config_vector(&v->drv, VH_VECTOR_STATUS);
 	if (!err)
 		err = open_queues(v);
 	if (!err)
 		err = enable_queues(v);
 	if (!err)
-		err = vh_vvu_place_kicks(v);
+		err = vh_vectors_place(&v->vectors);
 	if (!err)
 		err = vh_virtio_drv_ready(&v->drv);
 	if (err)
@@ -165,6 +165,18 @@ static void map_bells(struct vh_vvu *v)
 	v->bells = (uint8_t *)v->bells_base + (p->offset - start);
 }
 
+static int open_vectors(struct vh_vvu *v)
+{
+	int err = vh_vectors_open(&v->vectors);
+
+	v->vectors.place = vh_vvu_place_kick;
+	v->vectors.arg = v;
+	for (unsigned i = 0; i < VH_VECTOR_KICK && !err; i++)
+		if (v->vectors.irq[i] >= 0)
+			err = vh_waker_watch(&v->waker, v->vectors.irq[i]);
+	return err;
+}
+
 int vh_vvu_find_device(struct vh_vvu *v)
 {
 	int err = vh_virtio_drv_init(&v->drv, v->host);
@@ -181,7 +193,7 @@ int vh_vvu_find_device(struct vh_vvu *v)
 	map_bells(v);
 	err = vh_vvu_find_windows(v);
 	if (!err)
-		err = vh_vvu_open_vectors(v);
+		err = open_vectors(v);
 	if (!err)
 		err = vh_vvu_start(v);
 	return err;

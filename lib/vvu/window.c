@@ -92,9 +92,9 @@ static int refuse(const struct vh_window_wish *wish, const char *why)
 int vh_window_open(struct vh_reactor *r, const struct vh_window_wish *wish,
 		   struct vh_window **w)
 {
+	static const char plugged[] = "hotplug:";
 	const char *kind = wish->window;
 
-	(void)r;
 	*w = NULL;
 	if (!kind)
 		kind = wish->memory ? "static" : "trap";
@@ -102,7 +102,12 @@ int vh_window_open(struct vh_reactor *r, const struct vh_window_wish *wish,
 		return refuse(wish, "static needs the memory's file: file:PATH");
 	if (!strcmp(kind, "static"))
 		return vh_window_static(wish->memory, wish->bar_size, wish->tag, w);
-	if (!strcmp(kind, "trap") && !wish->memory)
+	if (wish->memory)
+		return refuse(wish, "memory's file is for static");
+	if (!strncmp(kind, plugged, strlen(plugged)))
+		return vh_window_hotplug(r, kind + strlen(plugged), wish->uuid,
+					 wish->bar_size, wish->tag, w);
+	if (!strcmp(kind, "trap"))
 		return vh_window_trap(wish->bar_size, wish->tag, w);
-	return refuse(wish, "want static");
+	return refuse(wish, "want static or hotplug:QMP-SOCKET");
 }

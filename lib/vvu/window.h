@@ -73,7 +73,7 @@ struct vh_window {
 /* What is asked for; strings are copied. */
 struct vh_window_wish {
 	const char *memory;  /* "file:PATH[,size=SIZE]", or NULL                  */
-	const char *window;  /* "static", "hotplug:QMP-SOCKET[,port=ID]", or NULL */
+	const char *window;  /* "static", "hotplug:QMP-SOCKET[,...]", or NULL */
 	const uint8_t *uuid; /* of the device: 16 bytes, for plugged functions    */
 	uint64_t bar_size;   /* 0: VH_WINDOW_DEFAULT_SIZE                         */
 	const char *tag;     /* for logs                                          */
@@ -91,5 +91,8 @@ void vh_window_destroy(struct vh_window *w); /* NULL is fine */
 int vh_window_static(const char *memory, uint64_t bar_size, const char *tag,
 		     struct vh_window **w);
 int vh_window_trap(uint64_t bar_size, const char *tag, struct vh_window **w);
+/* @qmp: "QMP-SOCKET[,port=ID][,unsealed=on|off]" of the guest's VMM. */
+int vh_window_hotplug(struct vh_reactor *r, const char *qmp, const uint8_t uuid[16],
+		      uint64_t bar_size, const char *tag, struct vh_window **w);
 
 #endif

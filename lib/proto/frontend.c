@@ -179,13 +179,13 @@ void vh_frontend_drop_region(struct vh_frontend *fe, uint64_t gpa)
 	}
 }
 
-static bool regions_differ(const struct vh_frontend *fe)
+bool vh_frontend_has_memory(const struct vh_frontend *fe)
 {
 	for (unsigned i = 0; i < COUNT(fe->region); i++) {
 		if (fe->region[i].wanted != fe->region[i].shared)
-			return true;
+			return false;
 	}
-	return false;
+	return true;
 }
 
 static void fill_table(const struct vh_frontend *fe, struct vh_wire_mem *mem)
@@ -229,7 +229,7 @@ static bool step_applies(const struct vh_frontend *fe, const struct step *s)
 		return !vh_frontend_has(fe, VH_PF_REPLY_ACK);
 	case WITHOUT_SLOTS:
 		return !vh_frontend_has(fe, VH_PF_CONFIGURE_MEM_SLOTS) &&
-		       regions_differ(fe);
+		       !vh_frontend_has_memory(fe);
 	case WITHOUT_AREA:
 		return !fe->inflight.size;
 	case WITH_AREA:

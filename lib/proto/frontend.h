@@ -104,6 +104,8 @@ bool vh_frontend_has(const struct vh_frontend *fe, enum vh_protocol_feature bit)
 int vh_frontend_want_region(struct vh_frontend *fe, const struct vh_wire_region *r);
 /* No longer want the region at @gpa. */
 void vh_frontend_drop_region(struct vh_frontend *fe, uint64_t gpa);
+/* Is VH_GOAL_MEMORY reached? */
+bool vh_frontend_has_memory(const struct vh_frontend *fe);
 
 /* Set a goal; nothing may be under way. */
 void vh_frontend_pursue(struct vh_frontend *fe, enum vh_goal goal);

@@ -44,6 +44,17 @@ struct vh_queue *vh_device_queue(const struct vh_device *d, unsigned index)
 	return index < d->ops.queues ? &d->queue[index] : NULL;
 }
 
+/* There it is the VMM that comes and goes. */
+static void read_vpci_stats(const struct vh_device *d, struct vh_device_stats *s)
+{
+	struct vh_vpci_stats v;
+
+	vh_vpci_read_stats(d->vpci, &v);
+	s->connected = v.connected;
+	s->connections = v.clients;
+	s->faults += v.faults;
+}
+
 void vh_device_read_stats(const struct vh_device *d, struct vh_device_stats *s)
 {
 	const struct vh_session *session = &d->session;
@@ -61,6 +72,8 @@ void vh_device_read_stats(const struct vh_device *d, struct vh_device_stats *s)
 		s->protocol_features = session->machine.protocol_features;
 		s->n_regions = session->machine.n_regions;
 	}
+	if (d->vpci)
+		read_vpci_stats(d, s);
 }
 
 /* ---- Config space changed ---- */

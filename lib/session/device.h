@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "session/queue.h"
 #include "session/session.h"
+#include "vpci/vpci.h"
 
 struct vh_device {
 	char tag[32]; /* "rng0"               */
@@ -21,7 +22,8 @@ struct vh_device {
 	uint64_t features;	/* acknowledged         */
 	struct vh_queue *queue; /* ops.queues of them   */
 	struct vh_session session;
-	struct vh_list link; /* the server's         */
+	struct vh_vpci *vpci; /* in front of it, at vfio-user:PATH; or NULL */
+	struct vh_list link;  /* the server's         */
 
 	bool opened; /* .open succeeded      */
 	bool removing;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,6 +18,7 @@
 #include "base/barrier.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "conn/address.h"
 #include "session/device.h"
 
 struct vh_server {
@@ -52,6 +54,70 @@ int vh_server_spread(struct vh_server *s, unsigned first, unsigned n)
 
 /* ---- Devices ---- */
 
+/* How much of it there is: as much as can be read. */
+static uint32_t config_size_of(struct vh_device *d)
+{
+	uint8_t buf[VH_MAX_CONFIG];
+	size_t fits = 0, end = sizeof(buf) + 1;
+
+	while (d->ops.read_config && end - fits > 1) {
+		const size_t len = fits + (end - fits) / 2;
+
+		if (d->ops.read_config(d, 0, buf, len) < 0)
+			end = len;
+		else
+			fits = len;
+	}
+	return (uint32_t)fits;
+}
+
+/* Of a VMM whose memory is in other files than shared memory. */
+static const char *loop_options(const char *path)
+{
+	const char *options = "";
+	char **parts;
+
+	if (vh_options_split(path, &parts) < 0)
+		return options;
+	for (char **o = parts + 1; parts[0] && *o; o++)
+		if (!strcmp(*o, "any-memory=on"))
+			options = ",any-memory=on";
+	vh_options_free(parts);
+	return options;
+}
+
+/* A virtio-pci device: a front-end of ours, to which the session is joined by a loop. */
+static int attach_vpci(struct vh_server *s, struct vh_device *d, const char *path)
+{
+	char backend[64];
+	const struct vh_vpci_params p = {.address = path,
+					 .backend = backend,
+					 .tag = d->tag,
+					 .virtio_id = (uint16_t)d->ops.virtio_id,
+					 .n_queues = d->ops.queues,
+					 .config_size = config_size_of(d)};
+	int err;
+
+	snprintf(backend, sizeof(backend), "loop:vfio-user-%p%s", (void *)d,
+		 loop_options(path));
+	err = vh_vpci_open(s->reactor[0], &p, &d->vpci);
+	if (!err)
+		err = vh_session_open(&d->session, d, s->reactor[0], backend);
+	if (err < 0)
+		vh_vpci_close(d->vpci);
+	return err;
+}
+
+static int attach(struct vh_server *s, struct vh_device *d, const char *address)
+{
+	static const char scheme[] = "vfio-user:";
+	const size_t len = sizeof(scheme) - 1;
+
+	if (!strncmp(address, scheme, len))
+		return attach_vpci(s, d, address + len);
+	return vh_session_open(&d->session, d, s->reactor[0], address);
+}
+
 int vh_server_add(struct vh_server *s, const struct vh_device_ops *ops, void *ctx,
 		  const char *address, const struct vh_param *params, size_t n_params,
 		  struct vh_device **device)
@@ -62,7 +128,7 @@ int vh_server_add(struct vh_server *s, const struct vh_device_ops *ops, void *ct
 
 	if (err < 0)
 		return err;
-	err = vh_session_open(&d->session, d, s->reactor[0], address);
+	err = attach(s, d, address);
 	if (err < 0) {
 		vh_device_destroy(d);
 		return err;
@@ -145,6 +211,8 @@ void vh_server_remove(struct vh_server *s, struct vh_device *d, void (*done)(voi
 	d->removing = true;
 	d->removed = done;
 	d->removed_arg = arg;
+	vh_vpci_close(d->vpci);
+	d->vpci = NULL;
 	vh_session_close(&d->session);
 }
 

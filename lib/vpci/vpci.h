@@ -9,6 +9,7 @@
 #ifndef VH_VPCI_VPCI_H
 #define VH_VPCI_VPCI_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "reactor/reactor.h"
@@ -24,10 +25,19 @@ struct vh_vpci_params {
 	uint32_t config_size;
 };
 
-/* The socket is there once the back-end has said what it offers.  0 or -errno (logged).
+/*
+ * The socket is there on return; what is written to registers waits for the back-end.
+ * 0 or -errno (logged).
  */
 int vh_vpci_open(struct vh_reactor *r, const struct vh_vpci_params *p,
 		 struct vh_vpci **v);
 void vh_vpci_close(struct vh_vpci *v); /* NULL is fine */
+
+struct vh_vpci_stats {
+	bool connected; /* a VMM is there */
+	uint64_t clients, faults;
+};
+
+void vh_vpci_read_stats(const struct vh_vpci *v, struct vh_vpci_stats *s);
 
 #endif

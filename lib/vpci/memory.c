@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The VMM's memory, as the back-end gets it: a region for each piece that has a file and
+ * may be written to, whose gpa and uva are both the VMM's address.  Others are holes.
+ *
+ * While a guest boots, hundreds of pieces come and go, so the back-end gets none before
+ * the driver is ready.  What it has it keeps over resets; what the VMM takes away is
+ * taken from it first, and the VMM is answered after that.  Control thread.
+ */
+#include <errno.h>
+
+#include "base/log.h"
+#include "vpci/private.h"
+
+static bool is_usable(const struct vh_vfu_dma *d)
+{
+	return d->fd >= 0 && d->readable && d->writable;
+}
+
+static bool is_wanted(const struct vh_frontend *fe, uint64_t gpa)
+{
+	for (unsigned i = 0; i < sizeof(fe->region) / sizeof(fe->region[0]); i++)
+		if (fe->region[i].wanted && fe->region[i].region.gpa == gpa)
+			return true;
+	return false;
+}
+
+/*
+ * Without a vIOMMU there are a handful.  With one whose driver maps each buffer for
+ * itself there may be as many as there are buffers.
+ */
+static void too_many(struct vh_vpci *v)
+{
+	if (!(v->vp.status & VIRTIO_CONFIG_S_NEEDS_RESET))
+		vh_log(v, VH_LOG_ERROR,
+		       "the VMM has more than %u pieces of memory: the guest's IOMMU "
+		       "maps each buffer for itself (strict mode); boot the guest with "
+		       "iommu=pt",
+		       v->fe.memory_slots);
+	vh_vpci_needs_reset(v, "too many pieces of memory");
+}
+
+static void want(void *arg, const struct vh_vfu_dma *d)
+{
+	struct vh_vpci *v = arg;
+	const struct vh_wire_region r = {
+		.gpa = d->iova, .size = d->size, .uva = d->iova, .offset = d->offset};
+
+	if (!is_usable(d) || is_wanted(&v->fe, d->iova))
+		return;
+	if (vh_frontend_want_region(&v->fe, &r) < 0)
+		too_many(v);
+}
+
+void vh_vpci_use_memory(struct vh_vpci *v)
+{
+	v->uses_memory = true;
+	vh_vfu_dma_each(v->vfu, want, v);
+}
+
+int vh_vpci_dma_added(void *arg, const struct vh_vfu_dma *d)
+{
+	struct vh_vpci *v = arg;
+
+	if (v->uses_memory) {
+		want(v, d);
+		vh_vpci_pump(v);
+	}
+	return 0;
+}
+
+/* One that the back-end never had is gone at once. */
+int vh_vpci_dma_removed(void *arg, const struct vh_vfu_dma *d)
+{
+	struct vh_vpci *v = arg;
+
+	vh_frontend_drop_region(&v->fe, d->iova);
+	vh_vpci_pump(v);
+	return vh_vpci_wait(v, VPCI_WAITS_FOR_UNMAP);
+}
+
+struct search {
+	uint64_t gpa;
+	int fd;
+};
+
+static void look_at(void *arg, const struct vh_vfu_dma *d)
+{
+	struct search *s = arg;
+
+	if (d->iova == s->gpa)
+		s->fd = d->fd;
+}
+
+int vh_vpci_memory_fd(const struct vh_vpci *v, uint64_t gpa)
+{
+	struct search s = {.gpa = gpa, .fd = -1};
+
+	vh_vfu_dma_each(v->vfu, look_at, &s);
+	return s.fd;
+}

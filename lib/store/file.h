@@ -30,6 +30,7 @@ enum vh_file_trouble {
 enum vh_file_cannot {
 	VH_CANNOT_PUNCH = 1 << 0,
 	VH_CANNOT_ZERO_RANGE = 1 << 1,
+	VH_CANNOT_PIN = 1 << 2, /* the guest's memory, for O_DIRECT */
 };
 
 struct vh_file_pool;

@@ -10,6 +10,8 @@
  *
  * What a file system cannot do (punch holes, zero a range) is tried once, then
  * remembered: zeroes are written instead, and a discard, which is a hint, is dropped.
+ * The same with memory that the kernel cannot pin, as that of another guest in a BAR of
+ * this one: we can reach it, so all requests go through a buffer from then on.
  */
 #include <assert.h>
 #include <errno.h>
@@ -171,7 +173,8 @@ bool vh_step_begin(struct vh_file *f, struct vh_store_io *io)
 	case VH_STORE_READ:
 	case VH_STORE_WRITE:
 		io->pending = PHASE_RW;
-		if (f->direct && !is_aligned(f, io) && !get_bounce(f, io))
+		if (f->direct && !(can(f, VH_CANNOT_PIN) && is_aligned(f, io)) &&
+		    !get_bounce(f, io))
 			return end(f, io, -ENOMEM);
 		return true;
 	case VH_STORE_FLUSH:
@@ -301,11 +304,26 @@ static bool sync_or_end(struct vh_file *f, struct vh_store_io *io)
 	return true;
 }
 
+/* O_DIRECT did not get at the request's memory: the same again, through a buffer. */
+static bool go_round(struct vh_file *f, struct vh_store_io *io)
+{
+	if (can(f, VH_CANNOT_PIN))
+		vh_log(&f->store, VH_LOG_INFO,
+		       "%s: the kernel cannot pin the guest's memory: data are copied "
+		       "once more",
+		       f->path);
+	vh_fetch_or_release(&f->cannot, VH_CANNOT_PIN);
+	return get_bounce(f, io) || end(f, io, -ENOMEM);
+}
+
 static bool took_bytes(struct vh_file *f, struct vh_store_io *io, int64_t res)
 {
 	const uint64_t before = io->progress;
 	struct scratch *own = io->own;
 
+	if (res == -EFAULT && f->direct && io->pending == PHASE_RW &&
+	    !(own && own->bounce))
+		return go_round(f, io);
 	if (res < 0)
 		return end(f, io, (int)res);
 	if (own && own->bounce && io->op == VH_STORE_READ)

@@ -151,6 +151,45 @@ static void memory_that_direct_io_does_not_take_goes_through_a_buffer(void **sta
 	expect_end(&f, &q, 4096, 0);
 }
 
+static void memory_that_the_kernel_cannot_pin_goes_through_a_buffer(void **state)
+{
+	struct vh_file f = direct();
+	struct request q;
+	struct vh_step step;
+
+	init(&q, VH_STORE_READ, 0, 4096);
+	assert_true(vh_step_begin(&f, &q.io));
+	step = expect_step(&f, &q, VH_STEP_READ, 4096, 4096);
+	assert_ptr_equal(step.iov->iov_base, memory);
+	expect_more(&f, &q, -EFAULT);
+	step = expect_step(&f, &q, VH_STEP_READ, 4096, 4096);
+	assert_ptr_not_equal(step.iov->iov_base, memory);
+	memset(step.iov->iov_base, 'p', 4096);
+	memset(memory, 'm', sizeof(memory));
+	expect_end(&f, &q, 4096, 0);
+	assert_true(is_all(memory, 'p', 4096));
+}
+
+static void once_it_could_not_pin_memory_it_is_not_asked_again(void **state)
+{
+	struct vh_file f = direct();
+	struct request q;
+	struct vh_step step;
+
+	init(&q, VH_STORE_READ, 0, 4096);
+	assert_true(vh_step_begin(&f, &q.io));
+	expect_more(&f, &q, -EFAULT);
+	expect_end(&f, &q, 4096, 0);
+	init(&q, VH_STORE_WRITE, 0, 4096);
+	assert_true(vh_step_begin(&f, &q.io));
+	step = expect_step(&f, &q, VH_STEP_WRITE, 4096, 4096);
+	assert_ptr_not_equal(step.iov->iov_base, memory);
+	/* That was our own memory: there is no way round. */
+	vh_log_set(VH_LOG_ERROR, remember_line, NULL);
+	expect_end(&f, &q, -EFAULT, -EFAULT);
+	vh_log_set(VH_LOG_WARN, NULL, NULL);
+}
+
 static void only_writes_with_fua_are_made_durable(void **state)
 {
 	struct vh_file f = buffered();
@@ -331,6 +370,8 @@ int main(void)
 		cmocka_unit_test(direct_io_goes_on_where_a_block_begins),
 		cmocka_unit_test(
 			memory_that_direct_io_does_not_take_goes_through_a_buffer),
+		cmocka_unit_test(memory_that_the_kernel_cannot_pin_goes_through_a_buffer),
+		cmocka_unit_test(once_it_could_not_pin_memory_it_is_not_asked_again),
 		cmocka_unit_test(only_writes_with_fua_are_made_durable),
 		cmocka_unit_test(zeroes_with_fua_end_with_a_sync),
 		cmocka_unit_test(where_nothing_else_works_zeroes_are_written),

@@ -52,9 +52,10 @@ const struct verb verb_serve = {
 		 "['--' DEVICE ADDRESS [KEY=VALUE]...]... [RUN]\n"
 		 "       vhost serve DEVICE --print-capabilities",
 	.help = "  DEVICE   rng, blk\n"
-		"  ADDRESS  unix:PATH[,server=on|off][,mode=OCTAL][,group=NAME], fd:N, "
-		"or\n"
-		"           vvu:0000:00:04.0, a device of this guest\n"
+		"  ADDRESS  unix:PATH[,server=on|off][,mode=OCTAL][,group=NAME], fd:N,\n"
+		"           vfio-user:PATH[,mode=OCTAL][,group=NAME], as a virtio-pci "
+		"device,\n"
+		"           or vvu:0000:00:04.0, a device of this guest\n"
 		"  cores=LIST                  threads of its own on these CPUs, like "
 		"0:2-3\n"
 		"  --print-capabilities        say what the device can do, as "

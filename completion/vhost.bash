@@ -66,6 +66,7 @@ _vhost_word()
 	local verb=$1 help=$2 skip=$3 nth=$4 prev=$5 cur=$6 before=$7 values
 	case $cur in
 	*unix:*) _vhost_offer_files "${cur#*unix:}"; return ;;
+	vfio-user:*) _vhost_offer_files "${cur#*:}"; return ;;
 	-*) _vhost_offer "$skip" "$cur" "$(_vhost_options "$help")" --help; return ;;
 	esac
 	values=$(_vhost_values "$help" "$prev")
@@ -77,7 +78,7 @@ _vhost_word()
 	ctl,*,1 | stat,*,1) values=unix: ;;
 	ctl,*) values=$(_vhost_commands "$((nth - 1))" "$before" "$help") ;;
 	bench,*) values="unix: fd: $(_vhost_keys "$help")" ;;
-	serve,*) values=${values:-unix: fd: vvu: $(_vhost_keys "$help")} ;;
+	serve,*) values=${values:-unix: fd: vfio-user: vvu: $(_vhost_keys "$help")} ;;
 	probe,*) values=${values:-unix: fd:} ;;
 	esac
 	_vhost_offer "$skip" "$cur" "$values"

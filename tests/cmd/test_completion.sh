@@ -36,6 +36,8 @@ so "ways to poll are offered" completes "vhost switch --poll " "adaptive busy sl
 so "an address is begun" completes "vhost probe u" "unix:"
 touch socket1 socket2
 so "a path is completed" completes "vhost probe unix:sock" "socket1 socket2"
+so "also where a VMM finds a device" completes "vhost serve rng vfio-user:sock" "socket1 socket2"
+so "that address is begun" completes "vhost serve rng vf" "vfio-user:"
 so "also a control address" completes "vhost stat unix:socket1" "socket1"
 so "also that of a port" completes "vhost switch --port a=unix:socket2" "socket2"
 so "commands are offered" completes "vhost ctl unix:a " "device port stat"

@@ -79,6 +79,25 @@ so "a file is not taken for a stale socket" ends 1 "file exists and is not a soc
 so "nor for a stale control socket" ends 1 "unix:file" serve rng unix:a --control unix:file
 so "it is still there" test -f file
 
+# A PCI device
+start serve rng "vfio-user:a,mode=0640" --control unix:ctl
+wait_until test -S ctl
+so "a PCI device has a socket" test -S a
+so "with the mode that was asked for" is "$(mode_of a)" 640
+so "another one comes" ends 0 "" ctl unix:ctl device add blk vfio-user:b memory=1M
+so "it has a socket" test -S b
+so "it is listed with its address" ends 0 '"vfio-user:b"' ctl unix:ctl device list
+so "without a VMM it is not up" ends 0 '"connected": false' ctl unix:ctl device list
+so "its disk may grow" ends 0 "" ctl unix:ctl device resize blk1
+hold_connection b let_go
+so "a VMM is there" wait_until test -e b.held
+so "it goes" ends 0 "" ctl unix:ctl device del blk1
+so "so does the VMM's connection" wait_until test -e b.eof
+so "and the socket" test ! -e b
+touch let_go
+so "SIGTERM ends it, too" stop
+so "and takes the socket away" test ! -e a
+
 # Errors of a command go to whoever sent it
 start switch --port a=unix:a --control unix:ctl
 wait_until test -S ctl

@@ -26,6 +26,9 @@ so "a folder that is not there is named" ends 1 "/nonexistent/a" serve rng unix:
 so "a mode is octal" ends 2 "mode=9" serve rng unix:a,mode=9
 so "a group exists" ends 2 "group=no-such-group" serve rng unix:a,group=no-such-group
 so "an option of an address is known" ends 2 '"foo"' serve rng unix:a,foo=1
+so "so is one of a PCI device's" ends 2 '"foo"' serve rng vfio-user:a,foo=1
+so "a PCI device's socket needs a path, too" ends 2 'path ""' serve rng vfio-user:
+so "and its folder" ends 1 "/nonexistent/a" serve rng vfio-user:/nonexistent/a
 so "an fd is a number" ends 2 "fd:x" serve rng fd:x
 so "an fd is a socket" ends 2 "fd:0" serve rng fd:0
 so "a key of a device is known" ends 2 "x=1" serve rng unix:a x=1
@@ -45,6 +48,7 @@ so "a port is NAME=ADDRESS" ends 2 "NAME=ADDRESS" switch --port
 so "a port has a name" ends 2 "unix:a: must be NAME=ADDRESS" switch --port unix:a
 so "a port has queues" ends 2 "queues=0" switch --port a=unix:a,queues=0
 so "an option of a port is known" ends 2 '"foo"' switch --port a=unix:a,foo=1
+so "a network card is no PCI device, and why" ends 4 "use unix:PATH" switch --port a=vfio-user:a
 so "a port's name is its own" ends 1 '"a"' switch --port a=unix:a --port a=unix:b
 so "an uplink is no socket" ends 2 "u=unix:a" switch --uplink u=unix:a
 so "a port is no interface" ends 2 "u=packet:lo" switch --port u=packet:lo

@@ -29,7 +29,7 @@ struct verb {
 };
 
 extern const struct verb verb_bench, verb_ctl, verb_demo, verb_probe, verb_serve,
-	verb_stat, verb_switch;
+	verb_stat, verb_switch, verb_vvu;
 
 /* Print "vhost: ..." to stderr and how to get help; EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int usage_error(const struct verb *v,

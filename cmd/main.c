@@ -15,8 +15,8 @@
 #include "said.h"
 
 static const struct verb *const verbs[] = {
-	&verb_demo,  &verb_serve, &verb_switch, &verb_probe,
-	&verb_bench, &verb_stat,  &verb_ctl,
+	&verb_demo, &verb_serve, &verb_switch, &verb_probe,
+	&verb_vvu,  &verb_bench, &verb_stat,   &verb_ctl,
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))

@@ -82,8 +82,11 @@ int run_start(struct run *r)
 
 	raise_fd_limit();
 	signal(SIGPIPE, SIG_IGN);
-	err = make_reactor(r, "control", -1, VH_POLL_SLEEP);
-	if (!err)
+	if (r->alone)
+		err = make_reactor(r, "control", r->n_cores ? r->core[0] : -1, r->poll);
+	else
+		err = make_reactor(r, "control", -1, VH_POLL_SLEEP);
+	if (!err && !r->alone)
 		err = make_data_reactors(r);
 	if (!err)
 		err = vh_server_create(r->reactor, r->n_reactors, &r->server);

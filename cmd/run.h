@@ -34,6 +34,7 @@ struct run {
 	int core[MAX_CORES]; /* the CPU of each; -1: any                      */
 	enum vh_poll_mode poll;
 	const char *control; /* address; NULL: none                */
+	bool alone;	     /* no data reactors: the control thread does what they do */
 	/* After run_start(). */
 	struct vh_reactor *reactor[1 + MAX_CORES]; /* [0] is control  */
 	unsigned n_reactors;

@@ -114,7 +114,32 @@ static const char *const device_titles[] = {"DEVICE",	"UP",	  "CHAINS",    "CHAI
 					    "BYTES IN", "IN B/s", "BYTES OUT", "OUT B/s",
 					    "KICKS",	"CALLS",  "REJECTED"};
 
-/* ---- Both ---- */
+/* ---- Relays, of vhost vvu ---- */
+
+static void add_relay(struct table *t, struct json_object *r, struct json_object *old,
+		      double seconds)
+{
+	static const char *const counts[] = {"sessions", "to_driver", "to_frontend"};
+	static const char *const rates[] = {"kicks", "doorbells", "vmm_messages"};
+
+	table_text(t, text(r, "name"));
+	table_text(t, number(r, "driver") ? "yes" : "no");
+	table_text(t, number(r, "session") ? "yes" : "no");
+	for (size_t i = 0; i < N(counts); i++)
+		table_count(t, number(r, counts[i]));
+	for (size_t i = 0; i < N(rates); i++) {
+		table_count(t, number(r, rates[i]));
+		table_rate(t, number(r, rates[i]), number(old, rates[i]),
+			   old ? seconds : 0);
+	}
+	table_count(t, number(r, "faults"));
+}
+
+static const char *const relay_titles[] = {
+	"RELAY",   "DRIVER", "UP",	"SESSIONS", "TO DRIVER", "TO FRONT", "KICKS",
+	"KICKS/s", "BELLS",  "BELLS/s", "VMM",	    "VMM/s",	 "FAULTS"};
+
+/* ---- All ---- */
 
 static const struct {
 	const char *key; /* of the list in an answer */
@@ -125,6 +150,7 @@ static const struct {
 } kinds[] = {
 	{"ports", port_titles, N(port_titles), 3, add_port},
 	{"devices", device_titles, N(device_titles), 2, add_device},
+	{"relays", relay_titles, N(relay_titles), 3, add_relay},
 };
 
 void stat_table_print(struct json_object *now, struct json_object *last, double seconds,

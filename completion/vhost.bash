@@ -26,7 +26,7 @@ _vhost_offer_files()
 }
 
 # HELP ...: what stands in it: the values "one|two" of an OPTION, all options, devices, keys.
-_vhost_values() { sed -n "s/^  $2 \([a-z]*|[a-z|]*\).*/\1/p" <<<"$1" | tr '|' ' '; }
+_vhost_values() { sed -n "s/^  $2 \([a-z0-9-]*|[a-z0-9|:-]*\).*/\1/p" <<<"$1" | tr '|' ' '; }
 _vhost_options() { grep -oE -e '^  --?[a-z][a-z-]*' <<<"$1" | tr '\n' ' '; }
 _vhost_devices() { sed -n 's/^  DEVICE  *//p' <<<"$1" | tr ',' ' '; }
 _vhost_keys() { sed -n '/^  [a-z-]*=/p' <<<"$1" | grep -oE -e '(^| )[a-z-]+=' | sort -u | tr '\n' ' '; }
@@ -66,13 +66,15 @@ _vhost_word()
 	local verb=$1 help=$2 skip=$3 nth=$4 prev=$5 cur=$6 before=$7 values
 	case $cur in
 	*unix:*) _vhost_offer_files "${cur#*unix:}"; return ;;
-	vfio-user:*) _vhost_offer_files "${cur#*:}"; return ;;
+	vfio-user:* | file:* | hotplug:*) _vhost_offer_files "${cur#*:}"; return ;;
 	-*) _vhost_offer "$skip" "$cur" "$(_vhost_options "$help")" --help; return ;;
 	esac
 	values=$(_vhost_values "$help" "$prev")
 	case $verb,$prev,$nth in
-	*,--control,*) values=unix: ;;
-	*,--port,* | *,--uplink,* | *,--cores,* | *,--seconds,*) return ;;
+	*,--control,* | *,--front,*) values=unix: ;;
+	*,--pci,*) values=vfio-user: ;;
+	*,--memory,*) values=file: ;;
+	*,--port,* | *,--uplink,* | *,--cores,* | *,--seconds,* | *,--bar-size,*) return ;;
 	serve,--,* | serve,*,1) values=$(_vhost_devices "$help") ;;
 	bench,*,1) values=$(grep -oE '^(net|blk)' <<<"$help") ;;
 	ctl,*,1 | stat,*,1) values=unix: ;;

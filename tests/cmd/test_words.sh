@@ -72,6 +72,32 @@ for device in $("$vhost" serve --help | sed -n 's/^  DEVICE  *//p' | tr ',' ' ')
 	so "$device, which help names, is served" ends 0 '"type"' serve "$device" --print-capabilities
 done
 
+vvu() { local code=$1 text=$2; shift 2; ends "$code" "$text" vvu --pci vfio-user:p --front unix:f "$@"; }
+so "vvu wants a VMM" ends 2 "--pci vfio-user:PATH is missing" vvu --front unix:f
+so "vvu wants a front-end" ends 2 "--front" vvu --pci vfio-user:p
+so "what a VMM speaks is vfio-user" ends 2 '"unix:p"' vvu --pci unix:p --front unix:f
+so "it has a path" ends 2 '"vfio-user:"' vvu --pci vfio-user: --front unix:f
+so "a front-end's address has a scheme" ends 2 '"f"' vvu --pci vfio-user:p --front f
+so "memory is a file" vvu 2 '"shm"' --memory shm
+so "a file of memory is there or has a size" vvu 1 "size=SIZE" --memory file:no-such-file
+so "a size of memory is one" vvu 2 "size=x" --memory file:no-such-file,size=x
+so "memory fits the window" vvu 2 "memory-2M" --memory "file:$PWD/memory-2M,size=2M" --bar-size 1M
+rm -f memory-2M
+so "a window is known" vvu 2 '"foo"' --window foo
+so "a plugged window has a socket" vvu 2 '"hotplug:"' --window hotplug:
+so "there is one window" vvu 2 "one of them" --memory file:m --window hotplug:q
+so "a personality is known" vvu 2 '"foo"' --personality foo
+so "a profile is known" vvu 2 '"foo"' --profile foo
+so "a time to accept is known" vvu 2 '"foo"' --accept foo
+so "a kind of doorbell is known" vvu 2 '"foo"' --doorbell foo
+so "a BAR's size is a power of two" vvu 2 '"3G"' --bar-size 3G
+so "one thread has one CPU" vvu 2 "one CPU" --cores 0,1
+so "bar2 has no memory that is mapped, and says why" vvu 4 "only from its beginning on" \
+	--profile bar2 --memory "file:$PWD/memory,size=1M"
+rm -f memory
+so "nor has it polled doorbells" vvu 4 "polled doorbells" --profile bar2 --doorbell poll
+so "nothing of a failed start is left behind" test ! -e p -a ! -e f
+
 so "stat wants a control address" ends 2 "CONTROL" stat
 so "a control address is unix:PATH" ends 2 '"foo"' stat foo
 so "a daemon that is not there is named" ends 1 "unix:nobody" stat unix:nobody

@@ -15,6 +15,12 @@
 #include "base/log.h"
 #include "vfu/private.h"
 
+/*
+ * How often a level that stays is told again because the client's eventfd says so.  It
+ * might be the one that we signal, and we would be busy with ourselves for ever.
+ */
+#define MAX_RESAMPLED 10000u
+
 /* ---- Signals ---- */
 
 static void replace(struct vh_signal **old, struct vh_signal *s)
@@ -27,7 +33,7 @@ static void intx_update(struct vh_vfu *v)
 {
 	struct vh_vfu_irqs *q = &v->irqs;
 
-	if (!q->level || q->masked || !q->intx)
+	if (!q->level || q->masked || !q->intx || q->n_resampled > MAX_RESAMPLED)
 		return;
 	q->masked = true;
 	v->stats.interrupts++;
@@ -37,6 +43,7 @@ static void intx_update(struct vh_vfu *v)
 void vh_vfu_set_intx(struct vh_vfu *v, bool level)
 {
 	v->irqs.level = level;
+	v->irqs.n_resampled = 0;
 	intx_update(v);
 }
 
@@ -170,8 +177,13 @@ static void resampled(struct vh_event *ev, uint32_t events)
 	uint64_t n;
 
 	(void)events;
-	if (read(ev->fd, &n, sizeof(n)) == sizeof(n))
-		unmask(v);
+	if (read(ev->fd, &n, sizeof(n)) != sizeof(n))
+		return;
+	if (++v->irqs.n_resampled == MAX_RESAMPLED)
+		vh_log(v, VH_LOG_WARN,
+		       "the client unmasks its pin again and again and does nothing "
+		       "about it: it is not told any more until that changes");
+	unmask(v);
 }
 
 static void drop_resample(struct vh_vfu *v)

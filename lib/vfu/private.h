@@ -49,7 +49,8 @@ struct vh_vfu_irqs {
 	struct vh_signal *intx, *err;
 	struct vh_signal *resample; /* the client signals it: unmask INTx */
 	struct vh_event resampled;
-	bool level, masked; /* of INTx */
+	bool level, masked;   /* of INTx                                          */
+	unsigned n_resampled; /* since the level was set                          */
 };
 
 int vh_vfu_irqs_init(struct vh_vfu *v); /* 0 or -ENOMEM */

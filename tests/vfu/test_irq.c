@@ -390,6 +390,36 @@ static void an_eventfd_of_the_client_unmasks_the_pin(void **state)
 	close(unmask);
 }
 
+static void idle(struct rig *rig)
+{
+	(void)rig;
+}
+
+static void a_pin_that_unmasks_itself_ends_up_silent(void **state)
+{
+	struct rig *rig = *state;
+	const int fd = rig_eventfd();
+	uint64_t before;
+
+	rig_open(rig);
+	rig_connect(rig);
+	assert_int_equal(set_intx(rig, fd), 0);
+	assert_int_equal(vfu_set_irqs(&rig->c, VH_VFU_IRQ_INTX,
+				      VH_VFU_SET_EVENTFD | VH_VFU_SET_UNMASK, 0, 1, &fd,
+				      1),
+			 0);
+	rig_do(rig, raise_intx);
+	do {
+		before = rig_stats(rig).interrupts;
+		rig_do(rig, idle);
+	} while (rig_stats(rig).interrupts != before);
+	assert_int_equal(rig_logged("again and again"), 1);
+	assert_true(before < 20000);
+	rig_do(rig, raise_intx);
+	assert_true(rig_stats(rig).interrupts > before);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -411,6 +441,7 @@ int main(void)
 		RIG_TEST(a_pin_that_is_masked_waits),
 		RIG_TEST(a_pin_that_is_raised_is_signalled_when_somebody_listens),
 		RIG_TEST(an_eventfd_of_the_client_unmasks_the_pin),
+		RIG_TEST(a_pin_that_unmasks_itself_ends_up_silent),
 	};
 
 	return cmocka_run_group_tests_name("vfu/irq", tests, NULL, NULL);

@@ -44,7 +44,7 @@ struct vh_qmp {
 	char *out;
 	size_t out_len;
 	bool greeted;
-	bool *closed; /* of a caller that has to know */
+	bool busy, closed; /* we are in qmp_event(), which frees it; we are closed */
 };
 
 /* ---- Life ---- */
@@ -104,21 +104,26 @@ static void command_free(struct qmp_command *c)
 	free(c);
 }
 
+static void destroy(struct vh_qmp *q)
+{
+	if (q->tokener)
+		json_tokener_free(q->tokener);
+	free(q->out);
+	free(q);
+}
+
 void vh_qmp_close(struct vh_qmp *q)
 {
 	if (!q)
 		return;
-	if (q->closed)
-		*q->closed = true;
 	vh_list_for_each (l, &q->commands) {
 		command_free(vh_container_of(l, struct qmp_command, link));
 	}
-	if (q->tokener)
-		json_tokener_free(q->tokener);
 	vh_event_remove(q->reactor, &q->event);
 	vh_fd_drop(&q->event.fd);
-	free(q->out);
-	free(q);
+	q->closed = true;
+	if (!q->busy)
+		destroy(q);
 }
 
 /* ---- Out ---- */
@@ -267,8 +272,6 @@ static void take_value(struct vh_qmp *q, struct json_object *value)
 /* Part of a value, or several.  False: it is no JSON, or too much, or we are closed. */
 static bool take_bytes(struct vh_qmp *q, const char *bytes, size_t len)
 {
-	const bool *closed = q->closed;
-
 	while (len > 0) {
 		struct json_object *value =
 			json_tokener_parse_ex(q->tokener, bytes, (int)len);
@@ -285,7 +288,7 @@ static bool take_bytes(struct vh_qmp *q, const char *bytes, size_t len)
 		len -= used;
 		take_value(q, value);
 		json_object_put(value);
-		if (*closed)
+		if (q->closed)
 			return false;
 	}
 	return true;
@@ -297,7 +300,7 @@ static void go_down(struct vh_qmp *q, const char *why)
 	q->ops->down(q->arg, why);
 }
 
-static void receive(struct vh_qmp *q, const bool *closed)
+static void receive(struct vh_qmp *q)
 {
 	char bytes[4096];
 	ssize_t n = recv(q->event.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
@@ -308,20 +311,20 @@ static void receive(struct vh_qmp *q, const bool *closed)
 		go_down(q, vh_strerror(-errno));
 	else if (!n)
 		go_down(q, "QEMU has closed it");
-	else if (!take_bytes(q, bytes, (size_t)n) && !*closed)
+	else if (!take_bytes(q, bytes, (size_t)n) && !q->closed)
 		go_down(q, "what comes is not QMP");
 }
 
 static void qmp_event(struct vh_event *ev, uint32_t events)
 {
 	struct vh_qmp *q = vh_container_of(ev, struct vh_qmp, event);
-	bool closed = false;
 
-	q->closed = &closed;
+	q->busy = true;
 	if (events & EPOLLOUT)
 		flush(q);
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		receive(q, &closed);
-	if (!closed)
-		q->closed = NULL;
+		receive(q);
+	q->busy = false;
+	if (q->closed)
+		destroy(q);
 }

@@ -70,19 +70,27 @@ static int make_bell_fd(struct vh_vvu_pci *v, struct vh_vvu_bell_fd *b)
 	return err;
 }
 
-/* They are private, since what is behind a doorbell is another fd with each session. */
-static int make_bell_fds(struct vh_vvu_pci *v)
+static int make_room(struct vh_vvu_pci *v)
 {
 	struct vh_vvu_doorbells *d = &v->doorbells;
-	int err = 0;
 
 	d->fd = calloc(VH_VVU_BELLS, sizeof(*d->fd));
 	if (!d->fd)
 		return -ENOMEM;
 	for (unsigned i = 0; i < VH_VVU_BELLS; i++)
 		d->fd[i] = (struct vh_vvu_bell_fd){.device = v, .event = {.fd = -1}};
-	for (unsigned i = 0; i < VH_VVU_BELLS && !err; i++)
-		err = make_bell_fd(v, &d->fd[i]);
+	return 0;
+}
+
+/* Of the first @n.  They are private: what is behind a doorbell changes with sessions. */
+static int make_bell_fds(struct vh_vvu_pci *v, unsigned n)
+{
+	struct vh_vvu_doorbells *d = &v->doorbells;
+	int err = d->fd ? 0 : make_room(v);
+
+	for (unsigned i = 0; i < n && !err; i++)
+		if (d->fd[i].event.fd < 0)
+			err = make_bell_fd(v, &d->fd[i]);
 	if (err) {
 		vh_log(v, VH_LOG_WARN, "no eventfds for doorbells: %s", vh_strerror(err));
 		vh_vvu_forget_doorbell_fds(v);
@@ -94,7 +102,7 @@ unsigned vh_vvu_doorbell_fds(struct vh_vvu_pci *v, struct vh_vfu_io_fd *io, unsi
 {
 	const unsigned n = max < VH_VVU_BELLS ? max : VH_VVU_BELLS;
 
-	if (!v->doorbells.fd && make_bell_fds(v) < 0)
+	if (make_bell_fds(v, n) < 0)
 		return 0;
 	for (unsigned i = 0; i < n; i++)
 		io[i] = (struct vh_vfu_io_fd){

@@ -98,14 +98,22 @@ int vh_relay_set_log(struct vh_relay *r, struct vh_msg *m)
 		vh_area_clear_log(r->area);
 	vh_mapping_put(r->log);
 	r->log = log;
-	vh_timer_arm(r->reactor, &r->log_timer, MERGE_NS);
+	vh_relay_run_log(r, true);
 	return 0;
+}
+
+void vh_relay_run_log(struct vh_relay *r, bool on)
+{
+	if (on && r->log)
+		vh_timer_arm(r->reactor, &r->log_timer, MERGE_NS);
+	else
+		vh_timer_disarm(r->reactor, &r->log_timer);
 }
 
 void vh_relay_drop_log(struct vh_relay *r)
 {
 	vh_relay_merge_log(r);
-	vh_timer_disarm(r->reactor, &r->log_timer);
+	vh_relay_run_log(r, false);
 	vh_mapping_put(r->log);
 	r->log = NULL;
 }

@@ -34,6 +34,7 @@ static enum vh_verdict set_features(struct vh_relay *r, struct vh_msg *m,
 	(void)why;
 	if (m->u64 & ~r->filter.features)
 		return breach(r, m, "a feature that was not offered");
+	vh_relay_run_log(r, m->u64 & VH_BIT(VH_F_LOG_ALL));
 	return VH_PASS;
 }
 

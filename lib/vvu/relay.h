@@ -107,7 +107,8 @@ void vh_relay_set_ready(struct vh_relay *r, bool ready);
 /* There is a buffer again for what .deliver refused. */
 void vh_relay_room(struct vh_relay *r);
 /*
- * A message of the driver, header and payload: exactly one.  0 (also when there is no
+ * A message of the driver, header and payload: exactly one, in memory that the driver
+ * cannot change meanwhile.  0 (also when there is no
  * session: it is dropped); -EPROTO: nonsense, the device is broken; the session, if
  * there was one, has ended, which .session told.
  */

@@ -157,6 +157,8 @@ int vh_relay_init_log(struct vh_relay *r);
 void vh_relay_fini_log(struct vh_relay *r);
 /* SET_LOG_BASE: 0, or -errno (logged) and the old log stays. */
 int vh_relay_set_log(struct vh_relay *r, struct vh_msg *m);
+/* Look for marks now and then; a front-end that has given up keeps its log. */
+void vh_relay_run_log(struct vh_relay *r, bool on);
 /* Carry the driver's marks over to the front-end. */
 void vh_relay_merge_log(struct vh_relay *r);
 void vh_relay_drop_log(struct vh_relay *r);

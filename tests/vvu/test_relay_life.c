@@ -224,6 +224,41 @@ static void a_thousand_sessions_leave_no_fd(void **state)
 	close(kick);
 }
 
+static void an_address_that_is_no_socket_makes_no_relay(void **state)
+{
+	struct relay_rig *x = *state;
+	const int n = rig_count_fds();
+	struct vh_relay *relay;
+
+	x->params.front = "unix:/nowhere/at/all";
+	assert_true(vh_relay_create(x->reactor, &x->params, &relay) < 0);
+	x->params.front = "nothing:of-the-kind";
+	assert_true(vh_relay_create(x->reactor, &x->params, &relay) < 0);
+	assert_null(relay);
+	assert_int_equal(rig_count_fds(), n);
+}
+
+static void a_socket_that_is_used_up_is_left_alone(void **state)
+{
+	struct relay_rig *x = *state;
+	char address[16];
+	int pair[2];
+
+	peer_pair(pair);
+	snprintf(address, sizeof(address), "fd:%d", pair[0]);
+	x->params.front = address;
+	relay_renew(x);
+	vh_relay_set_ready(x->relay, true);
+	relay_drive(x);
+	assert_true(vh_relay_is_up(x->relay));
+	close(pair[1]);
+	relay_drive(x);
+	assert_string_equal(x->guest.order, "UD");
+	vh_relay_set_ready(x->relay, true);
+	relay_drive(x);
+	assert_int_equal(rig_logged("no other front-end can come"), 1);
+}
+
 /* ---- Memory ---- */
 
 static void memory_stays_until_the_driver_has_let_go_of_it(void **state)
@@ -357,6 +392,8 @@ int main(void)
 		RELAY_TEST(a_second_front_end_waits_for_the_first_to_go),
 		RELAY_TEST(any_event_may_come_in_any_state),
 		RELAY_TEST(a_thousand_sessions_leave_no_fd),
+		RELAY_TEST(an_address_that_is_no_socket_makes_no_relay),
+		RELAY_TEST(a_socket_that_is_used_up_is_left_alone),
 		RELAY_TEST(memory_stays_until_the_driver_has_let_go_of_it),
 		RELAY_TEST(a_reset_after_the_end_drops_memory_too),
 		RELAY_TEST(without_a_buffer_messages_wait_in_order),

@@ -117,6 +117,39 @@ static void an_answer_may_skip_what_was_asked_before(void **state)
 	assert_int_equal(relay_read_u64(x, VH_MSG_GET_QUEUE_NUM), 2);
 }
 
+static void an_answer_of_ours_is_not_lost_with_what_was_skipped(void **state)
+{
+	struct relay_rig *x = *state;
+	const int log = eventfd_new();
+
+	vh_relay_set_driver(x->relay, 0, 1024);
+	relay_connect(x);
+	relay_say(x, VH_MSG_GET_FEATURES, PLAIN, NULL, 0, NULL, 0);
+	relay_say(x, VH_MSG_SET_LOG_FD, NEED_REPLY, NULL, 0, &log, 1);
+	relay_say(x, VH_MSG_GET_QUEUE_NUM, PLAIN, NULL, 0, NULL, 0);
+	relay_answer_u64(x, VH_MSG_GET_QUEUE_NUM, 2);
+	assert_int_equal(relay_read_u64(x, VH_MSG_SET_LOG_FD), 0);
+	assert_int_equal(relay_read_u64(x, VH_MSG_GET_QUEUE_NUM), 2);
+	close(log);
+}
+
+static void sessions_of_crypto_are_passed_as_bytes(void **state)
+{
+	struct relay_rig *x = *state;
+	const uint8_t bytes[] = "a session of whatever form that may have";
+	uint8_t got[sizeof(bytes)];
+	uint32_t id, flags;
+
+	relay_connect(x);
+	relay_say(x, VH_MSG_CREATE_CRYPTO_SESSION, PLAIN, bytes, sizeof(bytes), NULL, 0);
+	assert_memory_equal(relay_next(x, VH_MSG_CREATE_CRYPTO_SESSION)->payload, bytes,
+			    sizeof(bytes));
+	relay_answer(x, VH_MSG_CREATE_CRYPTO_SESSION, ANSWER, bytes, sizeof(bytes));
+	assert_int_equal(peer_read(x->fd, &id, &flags, got, sizeof(got), NULL, NULL),
+			 sizeof(got));
+	assert_memory_equal(got, bytes, sizeof(bytes));
+}
+
 static void a_typed_request_may_be_answered_by_a_nack(void **state)
 {
 	struct relay_rig *x = *state;
@@ -312,6 +345,8 @@ int main(void)
 		RELAY_TEST(bytes_are_passed_on_as_they_came),
 		RELAY_TEST(what_nobody_knows_is_passed_on_and_answered),
 		RELAY_TEST(an_answer_may_skip_what_was_asked_before),
+		RELAY_TEST(an_answer_of_ours_is_not_lost_with_what_was_skipped),
+		RELAY_TEST(sessions_of_crypto_are_passed_as_bytes),
 		RELAY_TEST(a_typed_request_may_be_answered_by_a_nack),
 		RELAY_TEST(a_table_is_placed_and_then_told_with_its_places),
 		RELAY_TEST(a_table_that_needs_time_holds_what_comes_behind_it),

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "mem/guard.h"
+#include "vvu/relay_state.h"
 
 #define LOG_SIZE   0x2000u
 #define LOG_OFFSET 0x1000u
@@ -81,6 +82,19 @@ static void marks_are_carried_over_in_time_without_a_word(void **state)
 	drive_until(x->reactor, front_log(x, 100) == 0x10);
 	mark(x, 100, 0x01);
 	drive_until(x->reactor, front_log(x, 100) == 0x11);
+}
+
+static void without_log_all_nobody_looks_for_marks(void **state)
+{
+	struct relay_rig *x = *state;
+
+	start_log(x);
+	assert_true(vh_timer_is_armed(&x->relay->log_timer));
+	relay_say_u64(x, VH_MSG_SET_FEATURES, VH_BIT(VH_F_PROTOCOL_FEATURES));
+	assert_false(vh_timer_is_armed(&x->relay->log_timer));
+	relay_say_u64(x, VH_MSG_SET_FEATURES, VH_BIT(VH_F_LOG_ALL));
+	mark(x, 0, 1);
+	drive_until(x->reactor, front_log(x, 0) == 1);
 }
 
 static void marks_are_there_before_a_vring_is_said_to_have_stopped(void **state)
@@ -336,6 +350,7 @@ int main(void)
 		RELAY_TEST(a_log_is_shown_in_the_area_and_told_at_its_start),
 		RELAY_TEST(marks_are_carried_over_when_the_driver_says_so),
 		RELAY_TEST(marks_are_carried_over_in_time_without_a_word),
+		RELAY_TEST(without_log_all_nobody_looks_for_marks),
 		RELAY_TEST(marks_are_there_before_a_vring_is_said_to_have_stopped),
 		RELAY_TEST(marks_beyond_the_log_stay_where_they_are),
 		RELAY_TEST(a_replaced_log_gets_its_last_marks),

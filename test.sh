@@ -125,13 +125,17 @@ suite_guest()
 	release
 	try "guest: ping_and_iperf" tests/guest/ping_and_iperf.sh
 	try "guest: blk" tests/guest/blk.sh
+	appliance
+	try "guest: vvu_blk" tests/guest/vvu_blk.sh
 }
 suite_guests()
 {
 	need build guest
 	release
+	appliance
 	for t in offloads multiqueue reboot switch_killed port_add_del tap_uplink packet_uplink \
-		vlan migration blk_life blk_boot blk_nbd; do
+		vlan migration blk_life blk_boot blk_nbd \
+		vfio_user_blk vfio_user_rng vvu_blk_life vvu_switch; do
 		try "guest: $t" "tests/guest/$t.sh"
 	done
 	try "guest: blk_killed, 3 times" tests/guest/blk_killed.sh 3

@@ -32,7 +32,7 @@ verifies()
 {
 	local was
 	was=$(boot_id bob)
-	start_fio bob /mnt/verified 12M --rate_iops=150
+	start_fio bob /mnt/verified 8M --rate_iops=150
 	"${@:2}"
 	expect_equal "$1: the consumer has not started again" "$was" "$(boot_id bob)"
 	expect "$1: fio finds all that it wrote" fio_is_content bob

@@ -248,14 +248,14 @@ void vh_relay_room(struct vh_relay *r)
 
 /* ---- From the front-end ---- */
 
-static void log_message(const struct vh_relay *r, const struct vh_msg *m)
+void vh_relay_log(const struct vh_relay *r, const char *who, const struct vh_msg *m)
 {
 	char text[256];
 
 	if (!vh_log_is_on(VH_LOG_DEBUG))
 		return;
 	vh_msg_print(m, text, sizeof(text));
-	vh_log(r, VH_LOG_DEBUG, "front-end: %s", text);
+	vh_log(r, VH_LOG_DEBUG, "%s: %s", who, text);
 }
 
 /* The front-end has answered what the driver asked. */
@@ -320,7 +320,7 @@ static void take_message(struct vh_relay *r, struct vh_msg *m)
 	enum vh_relay_end why;
 	enum vh_verdict verdict;
 
-	log_message(r, m);
+	vh_relay_log(r, "front-end", m);
 	if (m->channel == VH_CHANNEL_BACKEND) {
 		take_ack(r, m);
 	} else {

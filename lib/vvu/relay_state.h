@@ -105,6 +105,9 @@ struct vh_relay {
 /* The session ends; who knows why has logged it.  The guest side is told. */
 void vh_relay_end(struct vh_relay *r, enum vh_relay_end why);
 
+/* A message of @who's, for who looks on. */
+void vh_relay_log(const struct vh_relay *r, const char *who, const struct vh_msg *m);
+
 /* There may be room again, here or at the driver's: deliver what waits, read on. */
 void vh_relay_go_on(struct vh_relay *r);
 /* The driver's request @id is to be answered, or is answered; there is room for it. */

@@ -200,6 +200,7 @@ static int send_known(struct vh_relay *r, const struct vh_wire_header *h,
 
 	if (decode(&m, h, bytes + HEADER, asked->need_reply, &why) < 0)
 		return driver_error(r, h->request, VH_CHANNEL_MAIN, why);
+	vh_relay_log(r, "driver", &m);
 	if (m.payload == VH_PAYLOAD_OPAQUE) {
 		sent(r, vh_connector_send_bytes(r->front, VH_CHANNEL_MAIN, bytes,
 						HEADER + h->size));
@@ -268,6 +269,7 @@ static int send_request(struct vh_relay *r, const struct vh_wire_header *h,
 				    "a request, without the feature for that");
 	if (vh_msg_decode(&m, channel, h, bytes + HEADER, NULL, 0, NULL, false, &why) < 0)
 		return driver_error(r, h->request, channel, why);
+	vh_relay_log(r, "driver", &m);
 	if (m.need_reply && r->n_requests + r->n_acks >= VH_RELAY_MAX_ACKS)
 		return driver_error(r, h->request, channel,
 				    "more than can be answered at a time");

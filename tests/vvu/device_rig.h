@@ -30,6 +30,7 @@ struct dev_options {
 	uint64_t bar_size; /* 0: 64M */
 	uint32_t buffer; /* of rx; 0: DEV_BUFFER                                       */
 	bool no_buffers; /* the driver posts none by itself                            */
+	bool no_guest;	 /* another one comes */
 };
 
 struct dev {
@@ -45,7 +46,8 @@ struct dev {
 	/* The guest. */
 	struct vh_pci_host *host;
 	struct vh_virtio_drv drv;
-	struct vh_pci_dma dma;
+	struct vh_pci_dma dma; /* the guest's memory */
+	int dma_fd;
 	struct vh_driver_ring *ring[VH_VVU_QUEUES];
 	uint8_t *rx[DEV_RING], *tx;
 	int vector[DEV_VECTORS];
@@ -75,6 +77,9 @@ void guest_begin(struct dev *d, uint64_t features);
 void guest_set_queues(struct dev *d);
 void guest_start(struct dev *d, uint64_t features);
 void guest_reset(struct dev *d);
+/* The VMM takes the guest's memory away, and gives it back. */
+void guest_map(struct dev *d);
+void guest_unmap(struct dev *d);
 
 uint32_t guest_status(struct dev *d);
 void guest_set_status(struct dev *d, uint32_t status);

@@ -45,6 +45,13 @@ static int do_dma_map(struct vh_vfu *v)
 	return vh_vfu_memory_add(v, &v->call.cmd.map, vh_vfu_link_take_fd(&v->link, 0));
 }
 
+/* The piece is there, whatever the owner could make of it. */
+static int continue_dma_map(struct vh_vfu *v, int err)
+{
+	(void)v;
+	return err;
+}
+
 static void unmap_reply(struct vh_vfu *v)
 {
 	const struct vh_vfu_dma_unmap *u = &v->call.cmd.unmap;
@@ -62,10 +69,13 @@ static int do_dma_unmap(struct vh_vfu *v)
 					   : vh_vfu_memory_remove(v, u->iova, u->size);
 }
 
+/* All pieces go, also one that the owner did not let go of: that is an error then. */
 static int continue_dma_unmap(struct vh_vfu *v, int err)
 {
-	(void)err;
-	return vh_vfu_memory_continue(v);
+	if (err && !v->call.err)
+		v->call.err = err;
+	err = vh_vfu_memory_continue(v);
+	return err == -EINPROGRESS ? err : v->call.err;
 }
 
 /* ---- What there is ---- */
@@ -246,7 +256,7 @@ struct command {
 
 static const struct command commands[VH_VFU_COMMANDS] = {
 	[VH_VFU_VERSION] = {do_version, NULL},
-	[VH_VFU_DMA_MAP] = {do_dma_map, NULL},
+	[VH_VFU_DMA_MAP] = {do_dma_map, continue_dma_map},
 	[VH_VFU_DMA_UNMAP] = {do_dma_unmap, continue_dma_unmap},
 	[VH_VFU_GET_INFO] = {do_get_info, NULL},
 	[VH_VFU_GET_REGION_INFO] = {do_get_region_info, NULL},

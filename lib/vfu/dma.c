@@ -230,8 +230,7 @@ static int place(struct vh_vfu *v, struct vh_vfu_piece *p)
 	err = insert(m, at, p);
 	if (!err && v->ops.dma_added) {
 		err = v->ops.dma_added(v->arg, &p->d);
-		assert(err != -EINPROGRESS);
-		if (err)
+		if (err && err != -EINPROGRESS)
 			take_out(m, at);
 	}
 	return err;
@@ -257,7 +256,7 @@ int vh_vfu_memory_add(struct vh_vfu *v, const struct vh_vfu_dma_map *c, int fd)
 	err = set_file(v, p, vh_fd_take(&owned));
 	if (!err)
 		err = place(v, p);
-	if (err)
+	if (err && err != -EINPROGRESS)
 		piece_destroy(p);
 	return err;
 }

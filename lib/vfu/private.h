@@ -32,7 +32,8 @@ struct vh_vfu_memory {
 int vh_vfu_memory_init(struct vh_vfu *v); /* 0 or -errno (logged) */
 void vh_vfu_memory_fini(struct vh_vfu *v);
 
-/* Takes @fd, also on failure; -1: the client keeps it to itself.  0 or -errno. */
+/* Takes @fd, also on failure; -1: the client keeps it to itself.  0 or -errno;
+ * -EINPROGRESS: it is there, and the owner is not done. */
 int vh_vfu_memory_add(struct vh_vfu *v, const struct vh_vfu_dma_map *m, int fd);
 /*
  * Remove what lies in [@iova, @iova + @size).  0; -ENOENT: nothing; -EINVAL: a piece is
@@ -71,6 +72,7 @@ struct vh_vfu_call {
 	unsigned n_fds;	  /* to go with the reply            */
 	int fds[VH_VFU_MAX_IO_FDS];
 	uint64_t done; /* writes of a multiple one        */
+	int err;       /* of a part that is done          */
 };
 
 /* 0, -errno, or -EINPROGRESS: vh_vfu_call_continue() with how it ended. */

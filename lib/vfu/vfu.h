@@ -70,8 +70,9 @@ struct vh_vfu_ops {
 	int (*reset)(void *arg);
 	/*
 	 * The client's memory changed: a mapping came, or is about to go (it is not in
-	 * the table any more).  NULL: the owner asks when it needs to know.  For one that
-	 * goes, -EINPROGRESS: it is still used; vh_vfu_resume() when it is not.
+	 * the table any more).  NULL: the owner asks when it needs to know.
+	 * -EINPROGRESS: it cannot be used yet, or is still used; vh_vfu_resume() when
+	 * that is over.
 	 */
 	int (*dma_added)(void *arg, const struct vh_vfu_dma *d);
 	int (*dma_removed)(void *arg, const struct vh_vfu_dma *d);

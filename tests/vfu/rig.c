@@ -152,7 +152,10 @@ static int own_added(void *arg, const struct vh_vfu_dma *d)
 
 	(void)d;
 	rig->n_added++;
-	return 0;
+	if (!rig->slow_adding)
+		return 0;
+	rig->n_pending++;
+	return -EINPROGRESS;
 }
 
 static int own_removed(void *arg, const struct vh_vfu_dma *d)
@@ -369,7 +372,7 @@ static void resume(struct rig *rig)
 	rig->n_pending = 0;
 	vh_map_put(rig->map);
 	rig->map = NULL;
-	vh_vfu_resume(rig->v, 0);
+	vh_vfu_resume(rig->v, rig->result);
 }
 
 void rig_resume(struct rig *rig)

@@ -35,8 +35,9 @@ struct rig {
 	struct vh_reactor *reactor;
 	pthread_t thread;
 	struct vh_vfu *v;
-	/* Before rig_open(): what .reset and .dma_removed say. */
-	bool slow_reset, slow_removal;
+	/* Before rig_open(): what .reset, .dma_added and .dma_removed say. */
+	bool slow_reset, slow_adding, slow_removal;
+	int result; /* of what was slow */
 	/* The server's thread's. */
 	struct vh_pci_function fn;
 	uint8_t bar0[RIG_BAR0];

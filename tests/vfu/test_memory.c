@@ -464,6 +464,43 @@ static void the_answer_waits_for_each_piece_that_is_still_used(void **state)
 	close(fd);
 }
 
+static void a_removal_that_failed_is_told_and_the_piece_is_gone(void **state)
+{
+	struct rig *rig = *state;
+	const struct vh_vfu_dma_unmap u = {.argsz = 24, .iova = PAGE, .size = PAGE};
+	const int fd = three_pieces(rig);
+
+	rig->slow_removal = true;
+	rig->result = -EBUSY;
+	assert_int_equal(vfu_send(&rig->c, VH_VFU_DMA_UNMAP, 0, &u, sizeof(u), NULL, 0),
+			 0);
+	rig_wait(rig, &rig->n_pending, 1);
+	rig->slow_removal = false;
+	rig_resume(rig);
+	assert_int_equal(vfu_recv(&rig->c), 0);
+	assert_int_equal(rig->c.reply.error, EBUSY);
+	assert_int_equal(vfu_dma_unmap(&rig->c, PAGE, PAGE), -ENOENT);
+	close(fd);
+}
+
+static void a_piece_that_the_owner_takes_its_time_for_is_answered_then(void **state)
+{
+	struct rig *rig = *state;
+	const struct vh_vfu_dma_map map = {.argsz = 32, .iova = 8 * PAGE, .size = PAGE};
+	const int fd = three_pieces(rig);
+
+	rig->slow_adding = true;
+	assert_int_equal(vfu_send(&rig->c, VH_VFU_DMA_MAP, 0, &map, sizeof(map), NULL, 0),
+			 0);
+	rig_wait(rig, &rig->n_pending, 1);
+	assert_int_equal(recv(rig->c.fd, &(char){0}, 1, MSG_DONTWAIT | MSG_PEEK), -1);
+	rig_resume(rig);
+	assert_int_equal(vfu_recv(&rig->c), 0);
+	assert_int_equal(rig->c.reply.flags, VH_VFU_REPLY);
+	assert_int_equal(vfu_dma_unmap(&rig->c, 8 * PAGE, PAGE), 0);
+	close(fd);
+}
+
 /* ---- A file that shrinks ---- */
 
 static struct sigaction guard;
@@ -529,6 +566,8 @@ int main(void)
 		RIG_TEST(the_file_that_comes_with_an_unmapping_is_closed),
 		RIG_TEST(what_is_unmapped_is_unmapped_when_the_answer_comes),
 		RIG_TEST(the_answer_waits_for_each_piece_that_is_still_used),
+		RIG_TEST(a_removal_that_failed_is_told_and_the_piece_is_gone),
+		RIG_TEST(a_piece_that_the_owner_takes_its_time_for_is_answered_then),
 		RIG_TEST(a_file_that_shrinks_cuts_its_client_off),
 	};
 

@@ -4,8 +4,9 @@
  * may be written to, whose gpa and uva are both the VMM's address.  Others are holes.
  *
  * While a guest boots, hundreds of pieces come and go, so the back-end gets none before
- * the driver is ready.  What it has it keeps over resets; what the VMM takes away is
- * taken from it first, and the VMM is answered after that.  Control thread.
+ * the driver is ready.  From then on the VMM is answered when the back-end has what came,
+ * since a device may be told to use it at once.  It keeps what it has over resets; what
+ * the VMM takes away is taken from it first.  Control thread.
  */
 #include <errno.h>
 
@@ -62,11 +63,11 @@ int vh_vpci_dma_added(void *arg, const struct vh_vfu_dma *d)
 {
 	struct vh_vpci *v = arg;
 
-	if (v->uses_memory) {
-		want(v, d);
-		vh_vpci_pump(v);
-	}
-	return 0;
+	if (!v->uses_memory)
+		return 0;
+	want(v, d);
+	vh_vpci_pump(v);
+	return vh_vpci_wait(v, VPCI_WAITS_FOR_MAP);
 }
 
 /* One that the back-end never had is gone at once. */

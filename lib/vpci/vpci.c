@@ -55,6 +55,7 @@ void vh_vpci_settled(struct vh_vpci *v)
 static void on_late(struct vh_timer *t)
 {
 	static const int result[] = {[VPCI_WAITS_FOR_WRITE] = 0,
+				     [VPCI_WAITS_FOR_MAP] = 0,
 				     [VPCI_WAITS_FOR_RESET] = -ETIMEDOUT,
 				     [VPCI_WAITS_FOR_UNMAP] = -EBUSY};
 	struct vh_vpci *v = vh_container_of(t, struct vh_vpci, late);

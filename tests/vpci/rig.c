@@ -129,6 +129,17 @@ void rig_do(struct rig *rig, void (*fn)(struct rig *rig))
 	sem_destroy(&c.done);
 }
 
+static void read_stats(struct rig *rig)
+{
+	vh_device_read_stats(rig->device, &rig->stats);
+}
+
+struct vh_device_stats rig_stats(struct rig *rig)
+{
+	rig_do(rig, read_stats);
+	return rig->stats;
+}
+
 /* ---- The VMM ---- */
 
 static int address_of(const struct rig *rig, char *to, size_t size)

@@ -10,6 +10,8 @@
 #include "../session/pair.h"
 #include "../vfu/client.h"
 
+#include <vhost/stats.h>
+
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
@@ -29,6 +31,7 @@ struct rig {
 	struct pair pair;
 	struct vh_device *device;
 	struct keeper keeper;
+	struct vh_device_stats stats; /* of rig_stats() */
 };
 
 int rig_setup(void **state);	/* a folder, fds counted, the log empty  */
@@ -40,6 +43,8 @@ int rig_teardown(void **state); /* all is gone, no fd and no file is left */
 void rig_serve(struct rig *rig, const struct vh_device_ops *ops,
 	       const struct vh_param *params);
 void rig_end(struct rig *rig);
+/* What the device says of itself. */
+struct vh_device_stats rig_stats(struct rig *rig);
 /* Have the control thread do it, and wait. */
 void rig_do(struct rig *rig, void (*fn)(struct rig *rig));
 /* How often @text was logged. */

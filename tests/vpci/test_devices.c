@@ -171,10 +171,9 @@ static void features_of_the_transport_are_ours_and_not_the_guests(void **state)
 	assert_true(m.drv.features >> VIRTIO_F_RING_RESET & 1);
 	assert_false(m.drv.features >> VH_F_LOG_ALL & 1);
 	assert_false(m.drv.features >> VH_F_PROTOCOL_FEATURES & 1);
-	assert_int_equal(
-		vh_device_features(rig->device) &
-			(1ull << VIRTIO_F_ACCESS_PLATFORM | 1ull << VIRTIO_F_RING_RESET),
-		0);
+	assert_int_equal(rig_stats(rig).features & (1ull << VIRTIO_F_ACCESS_PLATFORM |
+						    1ull << VIRTIO_F_RING_RESET),
+			 0);
 	vmm_close(&m);
 	rig_end(rig);
 }

@@ -9,10 +9,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <vhost/stats.h>
-
-#include "base/barrier.h"
-
 #define PAGE	  4096u
 #define ELSEWHERE 0x100000000ull /* where there is nothing unless we map it */
 #define RW	  (VH_VFU_DMA_READABLE | VH_VFU_DMA_WRITABLE)
@@ -83,10 +79,7 @@ static void map(struct vmm *m, uint64_t iova, size_t size, uint32_t flags)
 
 static unsigned count_regions(struct rig *rig)
 {
-	struct vh_device_stats s;
-
-	vh_device_read_stats(rig->device, &s);
-	return s.n_regions;
+	return rig_stats(rig).n_regions;
 }
 
 /* ---- Coming ---- */

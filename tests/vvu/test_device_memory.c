@@ -5,6 +5,7 @@
  */
 #include <linux/virtio_config.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "device_rig.h"
@@ -337,6 +338,26 @@ static void a_front_end_of_today_starts(void **state)
 	assert_int_equal(guest_status(d), 3);
 }
 
+static void the_log_has_a_doorbell_for_drivers_that_took_it(void **state)
+{
+	struct dev *d = *state;
+	const struct dev_options o = {0};
+	const uint64_t log = VH_BIT(VH_PF_LOG_SHMFD);
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	dev_open(d, &o);
+	dev_session(d, VH_BIT(VH_VVU_F_LOG));
+	ask(d, VH_MSG_GET_FEATURES, ~0ull, ~VH_BIT(VIRTIO_F_ACCESS_PLATFORM));
+	ask(d, VH_MSG_GET_PROTOCOL_FEATURES, log, log);
+	tell(d, VH_MSG_SET_PROTOCOL_FEATURES, log);
+	front_say(d, VH_MSG_SET_LOG_FD, NULL, 0, &fd, 1);
+	guest_expect(d, VH_MSG_SET_LOG_FD);
+	assert_false(signal_came(fd));
+	guest_ring(d, VH_VVU_DOORBELL_LOG(VH_VVU_MAX_VRINGS), 2);
+	signal_wait(fd);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +370,7 @@ int main(void)
 		DEV_TEST(the_window_is_readable_after_the_front_end_went),
 		DEV_TEST(the_log_and_requests_in_flight_have_memory_that_is_mapped),
 		DEV_TEST(a_front_end_of_today_starts),
+		DEV_TEST(the_log_has_a_doorbell_for_drivers_that_took_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -303,13 +303,9 @@ int vh_vfu_memory_remove(struct vh_vfu *v, uint64_t iova, uint64_t size)
 {
 	struct vh_vfu_memory *m = &v->memory;
 	const uint64_t last = iova + size - 1;
-	unsigned at;
 
 	if (!size || last < iova || cuts(m, iova, last))
 		return -EINVAL;
-	at = find(m, iova);
-	if (at == m->n || m->piece[at]->d.iova > last)
-		return -ENOENT;
 	m->first = iova;
 	m->last = last;
 	return remove_next(v);

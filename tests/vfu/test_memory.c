@@ -347,14 +347,14 @@ static void a_range_that_covers_pieces_removes_them(void **state)
 	close(fd);
 }
 
-static void a_range_with_nothing_in_it_is_refused(void **state)
+static void a_range_may_have_nothing_in_it(void **state)
 {
 	struct rig *rig = *state;
 	const int fd = three_pieces(rig);
 
-	assert_int_equal(vfu_dma_unmap(&rig->c, 4 * PAGE, PAGE), -ENOENT);
-	assert_int_equal(vfu_dma_unmap(&rig->c, 0, PAGE), -ENOENT);
-	assert_int_equal(vfu_dma_unmap(&rig->c, 6 * PAGE, 100 * PAGE), -ENOENT);
+	assert_int_equal(vfu_dma_unmap(&rig->c, 4 * PAGE, PAGE), 0);
+	assert_int_equal(vfu_dma_unmap(&rig->c, 0, PAGE), 0);
+	assert_int_equal(vfu_dma_unmap(&rig->c, 6 * PAGE, 100 * PAGE), 0);
 	assert_int_equal(pieces(rig), 3);
 	close(fd);
 }
@@ -479,7 +479,7 @@ static void a_removal_that_failed_is_told_and_the_piece_is_gone(void **state)
 	rig_resume(rig);
 	assert_int_equal(vfu_recv(&rig->c), 0);
 	assert_int_equal(rig->c.reply.error, EBUSY);
-	assert_int_equal(vfu_dma_unmap(&rig->c, PAGE, PAGE), -ENOENT);
+	assert_int_equal(vfu_dma_unmap(&rig->c, PAGE, PAGE), 0);
 	close(fd);
 }
 
@@ -559,7 +559,7 @@ int main(void)
 		RIG_TEST(memory_in_too_many_pieces_is_not_mapped_and_said_so),
 		RIG_TEST(two_hundred_mappings_are_answered_in_order),
 		RIG_TEST(a_range_that_covers_pieces_removes_them),
-		RIG_TEST(a_range_with_nothing_in_it_is_refused),
+		RIG_TEST(a_range_may_have_nothing_in_it),
 		RIG_TEST(a_range_that_cuts_a_piece_is_refused),
 		RIG_TEST(all_is_removed_at_once_even_when_there_is_nothing),
 		RIG_TEST(an_unmapping_that_wants_a_log_is_refused),

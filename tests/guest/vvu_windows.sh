@@ -15,7 +15,8 @@ export GUEST_IMAGE=disk GUEST_MODULES=virtio_blk GUEST_PROGRAMS=""
 # A window function that is plugged in belongs to vfio-pci and to the user at once.
 accept_windows()
 {
-	in_guest ann "echo 'vfio/[0-9]+ root:vhost 660' >/etc/mdev.conf; mdev -d
+	in_guest ann "printf '%s\n' 'vfio/[0-9]+ root:vhost 660' '.* root:root 666' >/etc/mdev.conf
+		mdev -d
 		echo 1af4 10f1 >/sys/bus/pci/drivers/vfio-pci/new_id"
 }
 

@@ -57,7 +57,8 @@ struct vh_vpci {
 	struct vh_virtio_pci vp;
 	bool has_client;
 	enum vpci_wait waits;
-	struct vh_timer late; /* it has waited for too long */
+	bool is_late; /* it has waited for too long, and nothing has changed */
+	struct vh_timer late;
 
 	/* The back-end's side. */
 	struct vh_connector *conn;

@@ -26,9 +26,13 @@
 
 /* ---- What is answered later ---- */
 
+/* Who has waited in vain for a write does not wait for the next one. */
 int vh_vpci_wait(struct vh_vpci *v, enum vpci_wait what)
 {
-	if (!vh_vpci_is_busy(v))
+	const bool is_worth_it = !v->is_late || what == VPCI_WAITS_FOR_RESET ||
+				 what == VPCI_WAITS_FOR_UNMAP;
+
+	if (!vh_vpci_is_busy(v) || !is_worth_it)
 		return 0;
 	v->waits = what;
 	vh_timer_arm(v->reactor, &v->late, LATE_NS);
@@ -44,6 +48,7 @@ static void resume(struct vh_vpci *v, int err)
 
 void vh_vpci_settled(struct vh_vpci *v)
 {
+	v->is_late = false;
 	if (v->waits != VPCI_WAITS_FOR_NOTHING)
 		resume(v, 0);
 }
@@ -63,6 +68,7 @@ static void on_late(struct vh_timer *t)
 
 	if (waits == VPCI_WAITS_FOR_NOTHING)
 		return;
+	v->is_late = true;
 	vh_log(v, VH_LOG_WARN,
 	       "the device has not come to rest within %llu s: the VMM goes on without "
 	       "waiting",

@@ -41,6 +41,13 @@ struct vh_client_params {
 	 * Without it the next one is given all chains that are not done again.
 	 */
 	bool track;
+	/*
+	 * A file, large enough, that all shared memory is to be in, the rings behind
+	 * `memory`: for back-ends that know it before they are connected, as those in
+	 * other guests do.  It is there already and not changed in size.  NULL: files
+	 * without a name are made.
+	 */
+	const char *file;
 };
 
 /* Makes the memory; does not connect.  0 and *@client, or -errno (logged). */

@@ -52,6 +52,12 @@ static int create(struct vh_client *c, const struct vh_client_params *params)
 	c->timeout_ms = params->timeout_ms ? params->timeout_ms : TIMEOUT_MS;
 	c->tracks = params->track;
 	c->thread = pthread_self();
+	if (params->file) {
+		const int err = vh_client_memory_open(c, params->file);
+
+		if (err)
+			return err;
+	}
 	if (!params->memory)
 		return 0;
 	if (params->memory > SIZE_MAX / 2)
@@ -75,7 +81,7 @@ int vh_client_create(const struct vh_client_params *params, struct vh_client **c
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
-	c->inflight_fd = -1;
+	c->inflight_fd = c->file = -1;
 	err = create(c, params);
 	if (err)
 		vh_client_destroy(c);
@@ -91,6 +97,7 @@ void vh_client_destroy(struct vh_client *c)
 	vh_connector_close(c->conn);
 	vh_client_queues_destroy(c);
 	vh_client_memory_release(&c->ram);
+	vh_fd_drop(&c->file);
 	free(c->address);
 	free(c);
 }

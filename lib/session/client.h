@@ -21,11 +21,11 @@
 
 /* One piece of shared memory; len 0: none. */
 struct vh_client_memory {
-	int fd; /* memfd, owned                                     */
+	int fd; /* owned                                            */
 	uint8_t *va;
-	size_t len, used; /* bytes; @used of them were handed out   */
-	uint64_t gpa;
-	bool offered; /* to the back-end of this connection         */
+	size_t len, used;     /* bytes; @used of them were handed out   */
+	uint64_t gpa, offset; /* the latter in the file             */
+	bool offered;	      /* to the back-end of this connection         */
 };
 
 /* A chain that was done when its queue stopped, until it is asked for. */
@@ -64,7 +64,7 @@ struct vh_client {
 	char *address;
 	uint64_t wanted; /* features */
 	unsigned timeout_ms;
-	bool hugepages;
+	int file; /* that all memory is in, owned; -1: none */
 
 	struct vh_connector *conn; /* NULL before the first connect  */
 	enum vh_client_link link;
@@ -107,6 +107,9 @@ void vh_client_hang_up(struct vh_client *c);
 uint64_t vh_client_now(void);
 
 /* ---- client_memory.c ---- */
+
+/* All memory is to be in the file at @path.  0 or -errno (logged). */
+int vh_client_memory_open(struct vh_client *c, const char *path);
 
 /* @len bytes, zeroed, for the device at @gpa.  0 or -errno (logged). */
 int vh_client_memory_make(struct vh_client *c, struct vh_client_memory *m, uint64_t gpa,

@@ -2,13 +2,16 @@
 /*
  * The memory that a client shares: one memfd for the application's buffers, made
  * when the client is, and one for the rings, made when their size is known.
- * Both are sealed against shrinking, which back-ends may insist on.  Client's
- * thread, save vh_client_to_device(), which only reads.
+ * Both are sealed against shrinking, which back-ends may insist on.  Or both are
+ * in one file of the application's, one behind the other.  Client's thread, save
+ * vh_client_to_device(), which only reads.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -34,20 +37,59 @@ static int make_file(size_t len, unsigned flags)
 	return vh_fd_take(&fd);
 }
 
-/* @len is a multiple of @page.  0 or -errno. */
-static int map_file(struct vh_client_memory *m, size_t len, unsigned flags)
+/* Takes @fd, also on failure, which may be the -errno of making it. */
+static int map_fd(struct vh_client_memory *m, int fd, size_t len, uint64_t offset)
 {
-	VH_AUTO_FD int fd = make_file(len, flags);
 	void *va;
+	int err;
 
 	if (fd < 0)
 		return fd;
-	va = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (va == MAP_FAILED)
-		return -errno;
-	*m = (struct vh_client_memory){.fd = vh_fd_take(&fd), .va = va, .len = len};
+	va = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+	if (va == MAP_FAILED) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	*m = (struct vh_client_memory){.fd = fd, .va = va, .len = len, .offset = offset};
 	return 0;
 }
+
+/* @len is a multiple of the page's.  0 or -errno. */
+static int map_new(struct vh_client_memory *m, size_t len, unsigned flags)
+{
+	return map_fd(m, make_file(len, flags), len, 0);
+}
+
+/* ---- One file for all ---- */
+
+int vh_client_memory_open(struct vh_client *c, const char *path)
+{
+	c->file = open(path, O_RDWR | O_CLOEXEC);
+	if (c->file >= 0)
+		return 0;
+	vh_log(c, VH_LOG_ERROR, "%s: %s", path, vh_strerror(-errno));
+	return -errno;
+}
+
+/* The rings are behind the buffers. */
+static int map_part(struct vh_client *c, struct vh_client_memory *m, size_t len)
+{
+	const uint64_t offset = m == &c->rings ? c->ram.len : 0;
+	struct stat st;
+
+	if (fstat(c->file, &st) < 0)
+		return -errno;
+	if (!vh_range_inside(offset, len, 0, (uint64_t)st.st_size)) {
+		vh_log(c, VH_LOG_ERROR,
+		       "its file of %jd bytes has no room for %zu behind the first %ju",
+		       (intmax_t)st.st_size, len, (uintmax_t)offset);
+		return -ENOSPC;
+	}
+	return map_fd(m, fcntl(c->file, F_DUPFD_CLOEXEC, 0), len, offset);
+}
+
+/* ---- Either ---- */
 
 /* 0 when it does not fit into an address. */
 static size_t round_up(size_t len, size_t page)
@@ -61,15 +103,23 @@ int vh_client_memory_make(struct vh_client *c, struct vh_client_memory *m, uint6
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	int err = -ENOMEM;
 
+	if (c->file >= 0 && round_up(len, page)) {
+		err = map_part(c, m, round_up(len, page));
+		m->gpa = gpa;
+		/* Somebody else's rings may have been there. */
+		if (!err && m == &c->rings)
+			memset(m->va, 0, m->len);
+		return err;
+	}
 	if (hugepages && round_up(len, HUGE_PAGE)) {
-		err = map_file(m, round_up(len, HUGE_PAGE), MFD_HUGETLB | MFD_HUGE_2MB);
+		err = map_new(m, round_up(len, HUGE_PAGE), MFD_HUGETLB | MFD_HUGE_2MB);
 		if (err)
 			vh_log(c, VH_LOG_INFO,
 			       "no huge pages for %zu bytes (%s): using small ones", len,
 			       vh_strerror(err));
 	}
 	if (err && round_up(len, page))
-		err = map_file(m, round_up(len, page), 0);
+		err = map_new(m, round_up(len, page), 0);
 	if (err) {
 		vh_log(c, VH_LOG_ERROR, "cannot make %zu bytes of shared memory: %s", len,
 		       vh_strerror(err));
@@ -90,8 +140,10 @@ void vh_client_memory_release(struct vh_client_memory *m)
 
 int vh_client_memory_offer(struct vh_client *c, struct vh_client_memory *m)
 {
-	const struct vh_wire_region r = {
-		.gpa = m->gpa, .size = m->len, .uva = (uintptr_t)m->va};
+	const struct vh_wire_region r = {.gpa = m->gpa,
+					 .size = m->len,
+					 .uva = (uintptr_t)m->va,
+					 .offset = m->offset};
 	int err = 0;
 
 	if (m->len && !m->offered)

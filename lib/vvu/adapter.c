@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "spec/vvu.h"
 #include "vvu/adapter_regs.h"
+#include "vvu/bells.h"
 #include "vvu/blocks.h"
 #include "vvu/filter.h"
 #include "vvu/guestq.h"
@@ -30,6 +31,7 @@ struct vh_adapter {
 	struct vh_pci_function fn;
 	struct vh_adapter_regs regs;
 	struct vh_guestq queues;
+	struct vh_bells bells;
 	struct vh_vfu *vfu;
 	struct vh_relay *relay;
 };
@@ -138,6 +140,14 @@ static void driver_rings(void *arg, unsigned n)
 	struct vh_adapter *a = arg;
 
 	vh_relay_ring(a->relay, n);
+}
+
+static void driver_rings_by_eventfd(void *arg, unsigned n)
+{
+	struct vh_adapter *a = arg;
+
+	if (vh_adapter_is_live(&a->regs))
+		vh_relay_ring(a->relay, n);
 }
 
 static uint16_t driver_sees_wires(void *arg, unsigned vring)
@@ -267,11 +277,21 @@ static int vmm_changes_memory(void *arg, const struct vh_vfu_dma *d)
 	return 0;
 }
 
+static unsigned vmm_wants_io_fds(void *arg, unsigned region, struct vh_vfu_io_fd *io,
+				 unsigned max)
+{
+	struct vh_adapter *a = arg;
+
+	return region == VH_ADAPTER_BAR ? vh_bells_list(&a->bells, io, max) : 0;
+}
+
 static void vmm_is_here(void *arg, bool here)
 {
 	struct vh_adapter *a = arg;
 
 	vh_log(a, VH_LOG_INFO, "a VMM has %s", here ? "come" : "gone");
+	if (!here)
+		vh_bells_forget(&a->bells);
 }
 
 static const struct vh_vfu_ops vmm_ops = {
@@ -280,6 +300,7 @@ static const struct vh_vfu_ops vmm_ops = {
 	.reset = vmm_resets,
 	.dma_added = vmm_changes_memory,
 	.dma_removed = vmm_changes_memory,
+	.io_fds = vmm_wants_io_fds,
 	.client = vmm_is_here,
 };
 
@@ -439,6 +460,13 @@ int vh_adapter_open(struct vh_reactor *r, const struct vh_adapter_params *p,
 	a->window = p->window;
 	a->area = p->area;
 	vh_guestq_init(&a->queues, r, a->tag, &queue_ops, a);
+	a->bells = (struct vh_bells){.tag = a->tag,
+				     .reactor = r,
+				     .n_vrings = VH_ADAPTER_MAX_VRINGS,
+				     .offset = VH_ADAPTER_DOORBELLS,
+				     .stride = VH_ADAPTER_STRIDE,
+				     .rung = driver_rings_by_eventfd,
+				     .arg = a};
 	err = make_all(a, p);
 	if (err < 0)
 		vh_adapter_close(a);
@@ -454,6 +482,7 @@ void vh_adapter_close(struct vh_adapter *a)
 	vh_relay_destroy(a->relay);
 	vh_guestq_stop(&a->queues);
 	vh_vfu_close(a->vfu);
+	vh_bells_forget(&a->bells);
 	free(a);
 }
 

@@ -9,6 +9,7 @@ extern const struct vh_connector_ops vh_unix_connector; /* a socket of the file 
 extern const struct vh_connector_ops vh_fd_connector; /* a socket that is open already */
 extern const struct vh_connector_ops
 	vh_loop_connector; /* the other end is in this process */
-extern const struct vh_connector_ops vh_vvu_connector; /* a device of this guest */
+extern const struct vh_connector_ops vh_vvu_connector;	    /* a device of this guest */
+extern const struct vh_connector_ops vh_vhostpci_connector; /* another kind of such */
 
 #endif

@@ -37,12 +37,13 @@ static size_t split_params(const char *const *words, char *room, struct vh_param
 	return n;
 }
 
-static void serve(struct disk *d, const char *address, const char *const *words)
+void disk_serve(struct disk *d, const char *address, const char *const *words)
 {
 	struct vh_param params[16];
 	char room[2048];
 	size_t n = split_params(words, room, params);
 
+	memset(d, 0, sizeof(*d));
 	for (unsigned i = 0; i < DISK_REACTORS; i++) {
 		const struct vh_reactor_params p = {.size = sizeof(p),
 						    .name = "test",
@@ -59,16 +60,15 @@ static void serve(struct disk *d, const char *address, const char *const *words)
 	assert_int_equal(pthread_create(&d->thread, NULL, run, d->server), 0);
 }
 
-void disk_open(struct disk *d, const char *address, const char *const *params,
-	       uint64_t features, unsigned n_queues)
+void disk_drive(struct disk *d, const char *address, const char *file, uint64_t features,
+		unsigned n_queues)
 {
 	const struct vh_client_params p = {.size = sizeof(p),
 					   .address = address,
 					   .features = features | BIT(VIRTIO_F_VERSION_1),
-					   .memory = DATA_ROOM + 8192};
+					   .memory = DATA_ROOM + 8192,
+					   .file = file};
 
-	memset(d, 0, sizeof(*d));
-	serve(d, address, params);
 	assert_int_equal(vh_client_create(&p, &d->client), 0);
 	assert_int_equal(vh_client_connect(d->client), 0);
 	assert_int_equal(vh_client_start(d->client, n_queues, 2048), 0);
@@ -76,6 +76,13 @@ void disk_open(struct disk *d, const char *address, const char *const *params,
 	d->status = d->header + 2048;
 	d->data = vh_client_alloc(d->client, DATA_ROOM + 1, 4096);
 	assert_non_null(d->data);
+}
+
+void disk_open(struct disk *d, const char *address, const char *const *params,
+	       uint64_t features, unsigned n_queues)
+{
+	disk_serve(d, address, params);
+	disk_drive(d, address, NULL, features, n_queues);
 }
 
 void disk_close(struct disk *d)

@@ -55,6 +55,14 @@ void disk_open(struct disk *d, const char *address, const char *const *params,
 	       uint64_t features, unsigned n_queues);
 void disk_close(struct disk *d);
 
+/*
+ * The two halves of disk_open(), where its driver finds it at another address; its memory
+ * is in @file, which is large enough, if that is not NULL.  disk_close() is for both.
+ */
+void disk_serve(struct disk *d, const char *address, const char *const *params);
+void disk_drive(struct disk *d, const char *address, const char *file, uint64_t features,
+		unsigned n_queues);
+
 /* How a request is cut: a piece ends after so many bytes; 0: no cuts. */
 struct cuts {
 	unsigned header, data;

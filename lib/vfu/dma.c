@@ -215,6 +215,7 @@ static int set_file(struct vh_vfu *v, struct vh_vfu_piece *p, int fd)
 	return 0;
 }
 
+/* Takes @p, also on failure. */
 static int place(struct vh_vfu *v, struct vh_vfu_piece *p)
 {
 	struct vh_vfu_memory *m = &v->memory;
@@ -222,17 +223,19 @@ static int place(struct vh_vfu *v, struct vh_vfu_piece *p)
 	int err;
 
 	if (at < m->n && m->piece[at]->d.iova <= piece_last(p)) {
-		if (!is_same(m->piece[at], p))
-			return -EEXIST;
+		err = is_same(m->piece[at], p) ? 0 : -EEXIST;
 		piece_destroy(p);
-		return 0;
+		return err;
 	}
 	err = insert(m, at, p);
-	if (!err && v->ops.dma_added) {
-		err = v->ops.dma_added(v->arg, &p->d);
-		if (err && err != -EINPROGRESS)
-			take_out(m, at);
+	if (err) {
+		piece_destroy(p);
+		return err;
 	}
+	if (v->ops.dma_added)
+		err = v->ops.dma_added(v->arg, &p->d);
+	if (err && err != -EINPROGRESS)
+		piece_destroy(take_out(m, at));
 	return err;
 }
 
@@ -255,9 +258,8 @@ int vh_vfu_memory_add(struct vh_vfu *v, const struct vh_vfu_dma_map *c, int fd)
 					 .writable = c->flags & VH_VFU_DMA_WRITABLE}};
 	err = set_file(v, p, vh_fd_take(&owned));
 	if (!err)
-		err = place(v, p);
-	if (err && err != -EINPROGRESS)
-		piece_destroy(p);
+		return place(v, p);
+	piece_destroy(p);
 	return err;
 }
 

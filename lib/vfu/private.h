@@ -63,6 +63,10 @@ void vh_vfu_irqs_info(const struct vh_vfu *v, struct vh_vfu_irq_info *info);
 /* SET_IRQS; takes the fds that it uses from the link.  0 or -errno. */
 int vh_vfu_irqs_set(struct vh_vfu *v, const struct vh_vfu_cmd *c);
 
+/* ---- shape.c ---- */
+
+int vh_vfu_shape_check(const struct vh_vfu *v); /* 0 or -EINVAL (logged) */
+
 /* ---- command.c: what each command does ---- */
 
 /* The command that is under way. */

@@ -409,7 +409,7 @@ static struct vh_vfu *make(struct vh_reactor *r, const char *tag)
 	v->path.tag = v->tag;
 	v->listener = (struct vh_event){.fd = -1, .fn = listener_ready};
 	v->socket = (struct vh_event){.fd = -1, .fn = socket_ready};
-	v->memory.shrunk.fd = -1;
+	v->link.fd = v->memory.shrunk.fd = -1;
 	vh_list_init(&v->memory.files);
 	vh_timer_init(&v->starved, starved);
 	v->cutting.fn = cut_off;
@@ -430,7 +430,9 @@ int vh_vfu_open(struct vh_reactor *r, const char *address, const char *tag,
 	v->shape = *shape;
 	v->ops = *ops;
 	v->arg = arg;
-	err = vh_vfu_link_init(&v->link, v->tag);
+	err = vh_vfu_shape_check(v);
+	if (!err)
+		err = vh_vfu_link_init(&v->link, v->tag);
 	if (!err)
 		err = vh_vfu_irqs_init(v);
 	if (!err)

@@ -83,21 +83,26 @@ struct vh_vfu_ops {
 	 * NULL. */
 	unsigned (*io_fds)(void *arg, unsigned region, struct vh_vfu_io_fd *io,
 			   unsigned max);
-	/* A client came, or went (after .reset; memory and eventfds are gone).  May be
-	 * NULL. */
+	/*
+	 * A client came (and agreed on a version), or went (after .reset; memory and
+	 * eventfds are gone).  May be NULL.
+	 */
 	void (*client)(void *arg, bool here);
 };
 
 /*
- * Listen at @address, "vfio-user:PATH[,mode=OCTAL][,group=NAME]" without its scheme, and
- * offer the function.  @shape and @ops are copied; the fds in @shape must stay open.
- * @tag is for logs; copied.  0 or -errno (logged).
+ * Listen at @address, "vfio-user:PATH[,mode=OCTAL][,group=NAME][,any-memory=on|off]"
+ * without its scheme, and offer the function.  @shape and @ops are copied; the fds in
+ * @shape must stay open, and areas be whole pages inside of the region and the file. @tag
+ * is for logs; copied.  0 or -errno (logged).
  */
 int vh_vfu_open(struct vh_reactor *r, const char *address, const char *tag,
 		const struct vh_vfu_shape *shape, const struct vh_vfu_ops *ops, void *arg,
 		struct vh_vfu **v);
-/* The client is cut off (no .reset, no .client for it), the socket unlinked.  NULL is
- * fine. */
+/*
+ * The client is cut off (no .reset, no .client for it), the socket unlinked.  Maps were
+ * let go of before.  Not from inside of struct vh_vfu_ops.  NULL is fine.
+ */
 void vh_vfu_close(struct vh_vfu *v);
 
 /* What returned -EINPROGRESS is done now; @err: 0 or -errno.  Not from inside of it. */

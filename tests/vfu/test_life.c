@@ -460,6 +460,16 @@ static void the_socket_has_the_mode_that_was_asked_for(void **state)
 	assert_int_equal(st.st_mode & 0777, 0620);
 }
 
+static struct vh_reactor *new_reactor(void)
+{
+	const struct vh_reactor_params params = {
+		.size = sizeof(params), .name = "r", .cpu = -1};
+	struct vh_reactor *r;
+
+	assert_int_equal(vh_reactor_create(&params, &r), 0);
+	return r;
+}
+
 static void an_address_that_makes_no_sense_is_refused(void **state)
 {
 	static const char *const bad[] = {"",
@@ -470,23 +480,40 @@ static void an_address_that_makes_no_sense_is_refused(void **state)
 					  "/tmp/x,group=no such group"};
 	static const struct vh_vfu_shape shape;
 	static const struct vh_vfu_ops ops;
-	struct vh_reactor *r;
+	struct vh_reactor *r = new_reactor();
 	struct vh_vfu *v;
 
 	(void)state;
-	assert_int_equal(vh_reactor_create(
-				 &(struct vh_reactor_params){
-					 .size = sizeof(struct vh_reactor_params),
-					 .name = "r",
-					 .cpu = -1},
-				 &r),
-			 0);
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(vh_vfu_open(r, bad[i], "vfu", &shape, &ops, NULL, &v),
 				 -EINVAL);
 		assert_null(v);
 	}
 	vh_reactor_destroy(r);
+}
+
+static void areas_that_cannot_be_mapped_are_not_offered(void **state)
+{
+	static const struct vh_vfu_area bad[] = {{1, 4096},
+						 {0, 100},
+						 {0, 4 * PAGE},
+						 {UINT64_MAX - 4095, 4096},
+						 {2 * PAGE, PAGE}};
+	static const struct vh_vfu_ops ops;
+	const struct rig *rig = *state;
+	const int fd = rig_memory(2 * PAGE);
+	struct vh_vfu_shape shape = {
+		.region[0] = {.size = 3 * PAGE, .fd = fd, .n_areas = 1}};
+	struct vh_reactor *r = new_reactor();
+	struct vh_vfu *v;
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		shape.region[0].area[0] = bad[i];
+		assert_int_equal(vh_vfu_open(r, rig->path, "vfu", &shape, &ops, NULL, &v),
+				 -EINVAL);
+	}
+	vh_reactor_destroy(r);
+	close(fd);
 }
 
 int main(void)
@@ -514,6 +541,7 @@ int main(void)
 		RIG_TEST(a_reset_keeps_memory_and_forgets_registers),
 		RIG_TEST(a_reset_that_takes_its_time_is_answered_then),
 		RIG_TEST(the_socket_has_the_mode_that_was_asked_for),
+		RIG_TEST(areas_that_cannot_be_mapped_are_not_offered),
 		RIG_TEST(an_address_that_makes_no_sense_is_refused),
 	};
 

@@ -381,6 +381,11 @@ static void a_second_answer_is_the_drivers_fault(void **state)
 	relay_answer_u64(x, VH_MSG_GET_FEATURES, v);
 	relay_read_u64(x, VH_MSG_GET_FEATURES);
 	expect_broken(x, relay_answer(x, VH_MSG_GET_FEATURES, ANSWER, &v, 8));
+	come_again(x);
+	relay_say(x, 4711, PLAIN, NULL, 0, NULL, 0);
+	assert_int_equal(relay_answer(x, 4711, ANSWER, &v, 8), 0);
+	relay_read_u64(x, 4711);
+	expect_broken(x, relay_answer(x, 4711, ANSWER, &v, 8));
 }
 
 static void a_config_that_lies_about_its_size_is_the_drivers_fault(void **state)

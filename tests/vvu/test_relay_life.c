@@ -2,6 +2,7 @@
 /* Front-ends and drivers that come and go, in any order, and buffers that run out. */
 #include "vvu/relay_rig.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,6 +147,61 @@ static void answers_of_an_old_session_are_dropped(void **state)
 	relay_connect(x);
 	relay_answer_u64(x, VH_MSG_GET_FEATURES, 1);
 	relay_expect_silence(x);
+}
+
+static void start_again(struct relay_rig *x)
+{
+	relay_hang_up(x);
+	relay_connect(x);
+	vh_relay_set_ready(x->relay, true);
+	relay_drive(x);
+}
+
+static void what_was_asked_in_an_old_session_is_not_answered(void **state)
+{
+	struct relay_rig *x = *state;
+	const uint64_t v = 1;
+
+	relay_connect(x);
+	relay_say(x, VH_MSG_GET_FEATURES, PLAIN, NULL, 0, NULL, 0);
+	start_again(x);
+	assert_int_equal(relay_answer(x, VH_MSG_GET_FEATURES, ANSWER, &v, 8), -EPROTO);
+	relay_connect(x);
+	vh_relay_set_ready(x->relay, true);
+	relay_say(x, 4711, PLAIN, NULL, 0, NULL, 0);
+	start_again(x);
+	assert_int_equal(relay_answer(x, 4711, ANSWER, &v, 8), -EPROTO);
+}
+
+static void features_of_an_old_session_are_not_in_force(void **state)
+{
+	struct relay_rig *x = *state;
+
+	relay_connect(x);
+	relay_negotiate(x, VH_BIT(VH_PF_REPLY_ACK));
+	start_again(x);
+	/* Without that feature nobody owes an ack, so nothing waits for one. */
+	for (unsigned i = 0; i < 100; i++) {
+		relay_say(x, VH_MSG_SET_OWNER, NEED_REPLY, NULL, 0, NULL, 0);
+		relay_next(x, VH_MSG_SET_OWNER);
+	}
+}
+
+static void what_waited_in_an_old_session_is_not_delivered(void **state)
+{
+	struct relay_rig *x = *state;
+
+	relay_connect(x);
+	x->guest.buffers = 0;
+	relay_answer(x, VH_MSG_BACKEND_CONFIG_CHANGE_MSG, NEED_REPLY, NULL, 0);
+	start_again(x);
+	relay_say(x, VH_MSG_SET_OWNER, PLAIN, NULL, 0, NULL, 0);
+	start_again(x);
+	relay_answer(x, VH_MSG_BACKEND_CONFIG_CHANGE_MSG, NEED_REPLY, NULL, 0);
+	x->guest.buffers = UINT_MAX;
+	vh_relay_room(x->relay);
+	relay_next(x, VH_MSG_BACKEND_CONFIG_CHANGE_MSG);
+	relay_expect_nothing(x);
 }
 
 static void a_second_front_end_waits_for_the_first_to_go(void **state)
@@ -389,6 +445,9 @@ int main(void)
 		RELAY_TEST(a_reset_ends_the_session_without_a_word),
 		RELAY_TEST(a_new_session_begins_with_a_fresh_header),
 		RELAY_TEST(answers_of_an_old_session_are_dropped),
+		RELAY_TEST(what_was_asked_in_an_old_session_is_not_answered),
+		RELAY_TEST(features_of_an_old_session_are_not_in_force),
+		RELAY_TEST(what_waited_in_an_old_session_is_not_delivered),
 		RELAY_TEST(a_second_front_end_waits_for_the_first_to_go),
 		RELAY_TEST(any_event_may_come_in_any_state),
 		RELAY_TEST(a_thousand_sessions_leave_no_fd),

@@ -12,7 +12,8 @@
 
 export GUEST_IMAGE=disk GUEST_MODULES=virtio_blk GUEST_PROGRAMS=""
 
-# A window function that is plugged in belongs to vfio-pci and to the user at once.
+# A window function that is plugged in belongs to vfio-pci and to the user at once. What
+# is there already stays everybody's.
 accept_windows()
 {
 	in_guest ann "printf '%s\n' 'vfio/[0-9]+ root:vhost 660' '.* root:root 666' >/etc/mdev.conf

@@ -9,12 +9,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/list.h"
-#include "control_socket.h"
+#include "conn/listen.h"
 #include "reactor/reactor.h"
 #include "said.h"
 
@@ -23,10 +22,10 @@
 
 struct control {
 	struct run *run;
+	struct vh_listen path;
 	struct vh_event listen;
 	control_fn *fn;
 	void *arg;
-	const char *path;
 	struct vh_list clients;
 };
 
@@ -183,6 +182,20 @@ static void on_listen(struct vh_event *ev, uint32_t events)
 	vh_list_append(&control->clients, &c->link);
 }
 
+/* The owner's alone: who may connect may do everything. */
+static int start_listening(struct control *c)
+{
+	const struct vh_listen_access owner = {.mode = 0600, .group = VH_LISTEN_AS_IT_IS};
+	int err = vh_listen_set_path(&c->path, c->run->control + strlen("unix:"));
+
+	if (!err)
+		err = vh_listen_start(&c->path, &owner);
+	if (err < 0)
+		return err;
+	c->listen.fd = err;
+	return vh_event_add(c->run->reactor[0], &c->listen, EPOLLIN);
+}
+
 int control_open(struct run *r, control_fn *fn, void *arg, struct control **out)
 {
 	struct control *c = calloc(1, sizeof(*c));
@@ -190,23 +203,14 @@ int control_open(struct run *r, control_fn *fn, void *arg, struct control **out)
 
 	if (!c)
 		return -ENOMEM;
-	*c = (struct control){
-		.run = r, .fn = fn, .arg = arg, .path = r->control + strlen("unix:")};
+	*c = (struct control){.run = r, .fn = fn, .arg = arg, .path.tag = "control"};
 	vh_list_init(&c->clients);
-	c->listen.fn = on_listen;
-	c->listen.fd = control_socket(c->path, true);
-	err = c->listen.fd < 0 ? c->listen.fd
-			       : vh_event_add(r->reactor[0], &c->listen, EPOLLIN);
-	if (!err) {
+	c->listen = (struct vh_event){.fd = -1, .fn = on_listen};
+	err = start_listening(c);
+	if (err < 0)
+		control_close(c);
+	else
 		*out = c;
-		return 0;
-	}
-	complain("cannot listen on %s: %s%s", r->control, strerror(-err),
-		 err == -EADDRINUSE ? "; it is another daemon's, or no socket: choose "
-				      "another path"
-				    : "");
-	vh_fd_drop(&c->listen.fd);
-	free(c);
 	return err;
 }
 
@@ -218,6 +222,6 @@ void control_close(struct control *c)
 		drop(vh_container_of(l, struct control_call, link));
 	vh_event_remove(c->run->reactor[0], &c->listen);
 	vh_fd_drop(&c->listen.fd);
-	unlink(c->path);
+	vh_listen_end(&c->path);
 	free(c);
 }

@@ -1,56 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The asking end of the control socket, and the sockets of both: see control.h. */
+/* The asking end of the control socket: see control.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "control.h"
-#include "control_socket.h"
 
-/* Only a socket on which nobody answers is stale. */
-static void remove_stale(const struct sockaddr_un *a)
+/* A connection, or -errno. */
+static int connect_to(const char *path)
 {
 	VH_AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct stat st;
-
-	if (stat(a->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode) || fd < 0)
-		return;
-	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 &&
-	    errno == ECONNREFUSED)
-		unlink(a->sun_path);
-}
-
-int control_socket(const char *path, bool listening)
-{
-	VH_AUTO_FD int fd = -1;
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	mode_t mask;
-	int err;
 
 	if (strlen(path) >= sizeof(a.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(a.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (listening ? SOCK_NONBLOCK : 0),
-		    0);
-	if (fd < 0)
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
 		return -errno;
-	if (!listening)
-		return connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0
-			       ? -errno
-			       : vh_fd_take(&fd);
-	remove_stale(&a);
-	mask = umask(0177); /* the owner's alone: who may connect may do everything */
-	err = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : 0;
-	umask(mask);
-	if (!err && listen(fd, 16) < 0)
-		err = -errno;
-	return err ? err : vh_fd_take(&fd);
+	return vh_fd_take(&fd);
 }
 
 int control_connect(const char *address)
@@ -61,7 +33,7 @@ int control_connect(const char *address)
 		complain("a control address is unix:PATH, not \"%s\"", address);
 		return -EINVAL;
 	}
-	fd = control_socket(address + 5, false);
+	fd = connect_to(address + 5);
 	if (fd < 0)
 		complain("nobody answers at %s: %s (%s)", address, strerror(-fd),
 			 fd == -EACCES ? "it is for the user who started the daemon"

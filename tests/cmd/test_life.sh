@@ -50,7 +50,7 @@ so "group= is the socket's group" is "$(group_of a)" "$(id -gn)"
 so "a control socket is its owner's alone" is "$(mode_of ctl)" 600
 so "a socket in use is not taken away" ends 1 "a" serve rng unix:a
 so "the one who has it serves on" ends 0 "device" probe unix:a
-so "a control socket in use is not taken away" ends 1 "unix:ctl" serve rng unix:d --control unix:ctl
+so "a control socket in use is not taken away" ends 1 "listens on ctl already" serve rng unix:d --control unix:ctl
 so "its daemon answers on" ends 0 '"devices"' ctl unix:ctl device list
 hold_connection a released
 so "a connection is taken" wait_until test -e a.held
@@ -73,10 +73,13 @@ so "a killed daemon leaves its sockets" test -S a
 start serve rng unix:a --control unix:ctl
 so "a stale socket is taken over" wait_until quiet "$vhost" -q probe unix:a
 so "a stale control socket, too" wait_until quiet "$vhost" stat unix:ctl --once
+rm ctl
+python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("ctl")'
 so "SIGINT ends it with 0" stop INT
+so "a control socket that is another's by now stays" test -S ctl
 touch file
 so "a file is not taken for a stale socket" ends 1 "file exists and is not a socket" serve rng unix:file
-so "nor for a stale control socket" ends 1 "unix:file" serve rng unix:a --control unix:file
+so "nor for a stale control socket" ends 1 "file exists and is not a socket" serve rng unix:a --control unix:file
 so "it is still there" test -f file
 
 # A PCI device

@@ -4,9 +4,9 @@
 # The other ways in which an appliance gets at its consumer's memory, and at the device:
 # memory that nobody knew beforehand is plugged in, or each access is a message; doorbells
 # are polled; the device is vhost-pci's. Each serves a disk, also after the consumer started
-# again. vvu_blk.sh has the usual way.
+# again, or got more memory. vvu_blk.sh has the usual way.
 #
-#	vvu_windows.sh [NAME]...	only these: plugged trapped polled vhost_pci
+#	vvu_windows.sh [NAME]...	only these: plugged grown trapped polled vhost_pci
 
 . "$(dirname "$0")/appliance.sh"
 
@@ -65,6 +65,38 @@ plugged()
 	consumer_uses plugged 1024
 }
 
+rounds() { in_guest bob "wc -l </tmp/background.log"; }
+
+more_rounds() { [ "$(rounds)" -gt "$1" ]; }
+
+is_plugged() { grep -q "window[0-9]*-$2 is plugged into" "$LAB_TMP/$1.log"; }
+
+# The consumer's memory becomes two files while its disk is in use: the first one stays
+# where it is, and the second is plugged in beside it.
+grown()
+{
+	start_vvu grown --window "hotplug:$LAB_TMP/plug"
+	boot_appliance ann grown -device pcie-root-port,id=rp1,chassis=1,pref64-reserve=8G \
+		-device pcie-root-port,id=rp2,chassis=2,pref64-reserve=8G \
+		-chardev "socket,id=plug,path=$LAB_TMP/plug,server=on,wait=off" \
+		-mon chardev=plug,mode=control
+	accept_windows
+	serve_disk vvu
+	boot bob "disk=$LAB_TMP/grown" -m 256,slots=1,maxmem=1G
+	wait_for_guest bob
+	in_background bob "while dd if=/dev/vda of=/dev/null bs=64k iflag=direct 2>/dev/null; do
+		echo round; done"
+	qmp bob object-add qom-type=memory-backend-memfd id=m1 size=134217728 share=true
+	qmp bob device_add driver=pc-dimm id=d1 memdev=m1
+	wait_until 30 "the new memory is plugged in" is_plugged grown 2
+	wait_until 30 "reading goes on" more_rounds "$(rounds)"
+	expect "grown: it writes and reads" verified 1024
+	expect_not "grown: nothing is taken from the appliance" grep -q "the client went" "$LAB_TMP/grown.log"
+	stop bob
+	stop ann
+	expect "grown: what stands between them ends cleanly when asked" stop grown
+}
+
 trapped()
 {
 	start_vvu trapped
@@ -92,7 +124,7 @@ vhost_pci()
 }
 
 need_appliance
-[ $# -gt 0 ] || set -- plugged trapped polled vhost_pci
+[ $# -gt 0 ] || set -- plugged grown trapped polled vhost_pci
 for way in "$@"; do
 	$way
 done

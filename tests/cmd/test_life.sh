@@ -77,6 +77,7 @@ rm ctl
 python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("ctl")'
 so "SIGINT ends it with 0" stop INT
 so "a control socket that is another's by now stays" test -S ctl
+rm ctl
 touch file
 so "a file is not taken for a stale socket" ends 1 "file exists and is not a socket" serve rng unix:file
 so "nor for a stale control socket" ends 1 "file exists and is not a socket" serve rng unix:a --control unix:file

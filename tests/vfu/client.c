@@ -20,27 +20,37 @@ static const char qemu_json[] =
 
 /* ---- A connection ---- */
 
-int vfu_connect_only(struct vfu_client *c, const char *path)
+static int connect_with(struct vfu_client *c, const char *path)
 {
 	const struct timeval timeout = {.tv_sec = TIMEOUT_S};
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 
-	*c = (struct vfu_client){.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-	if (c->fd < 0)
-		return -errno;
 	if (strlen(path) >= sizeof(a.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(a.sun_path, path);
 	c->payload = malloc(VH_VFU_MAX_MSG);
-	if (!c->payload || connect(c->fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	if (!c->payload)
+		return -ENOMEM;
+	if (connect(c->fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
 	    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
-	    setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0) {
-		const int err = -errno;
-
-		vfu_disconnect(c);
-		return err;
-	}
+	    setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
+		return -errno;
 	return 0;
+}
+
+int vfu_connect_with(struct vfu_client *c, const char *path)
+{
+	const int err = connect_with(c, path);
+
+	if (err)
+		vfu_disconnect(c);
+	return err;
+}
+
+int vfu_connect_only(struct vfu_client *c, const char *path)
+{
+	*c = (struct vfu_client){.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+	return c->fd < 0 ? -errno : vfu_connect_with(c, path);
 }
 
 int vfu_connect(struct vfu_client *c, const char *path)

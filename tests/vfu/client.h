@@ -36,6 +36,8 @@ struct vfu_client {
 int vfu_connect(struct vfu_client *c, const char *path);
 /* The same without a word. */
 int vfu_connect_only(struct vfu_client *c, const char *path);
+/* The same with c->fd, a socket that is there already. */
+int vfu_connect_with(struct vfu_client *c, const char *path);
 void vfu_disconnect(struct vfu_client *c);
 
 /* ---- Messages ---- */

@@ -241,6 +241,24 @@ static void a_client_that_goes_in_a_slow_write_is_noticed_when_that_is_done(void
 	rig_connect(rig);
 }
 
+static void who_comes_while_one_that_hung_up_is_still_busy_is_not_refused(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t value = 1;
+
+	rig_open(rig);
+	rig_connect(rig);
+	assert_int_equal(vfu_post(&rig->c, 0, RIG_SLOW, &value, sizeof(value)), 0);
+	rig_wait(rig, &rig->n_pending, 1);
+	vfu_disconnect(&rig->c);
+	assert_int_equal(vfu_connect_only(&rig->c, rig->path), 0);
+	assert_int_equal(vfu_send(&rig->c, VH_VFU_VERSION, 0, "\0\0\0\0", 4, NULL, 0), 0);
+	assert_int_equal(rig_get(rig, &rig->n_came), 1);
+	rig_resume(rig);
+	assert_int_equal(vfu_recv(&rig->c), 0);
+	assert_int_equal(rig_logged("refused"), 0);
+}
+
 static void a_server_that_ends_hangs_up(void **state)
 {
 	struct rig *rig = *state;
@@ -332,31 +350,66 @@ static void descriptors_that_no_command_wants_are_closed(void **state)
 	close(fd[0]);
 }
 
+/* No fd more for this process, until give_back(). */
+static int spare[4096];
+static unsigned n_spare;
+static struct rlimit limit;
+
+static void take_all_fds(void)
+{
+	const int highest = dup(0);
+	struct rlimit now;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	now = limit;
+	now.rlim_cur = (rlim_t)highest;
+	close(highest);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+	for (n_spare = 0; n_spare < 4096; n_spare++) {
+		spare[n_spare] = dup(0);
+		if (spare[n_spare] < 0)
+			break;
+	}
+}
+
+static void give_back(void)
+{
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	while (n_spare > 0)
+		close(spare[--n_spare]);
+}
+
 static void descriptors_that_get_lost_end_the_connection(void **state)
 {
 	struct rig *rig = *state;
 	const struct vh_vfu_dma_map m = {.argsz = 32, .flags = RW, .size = PAGE};
-	const int fd = rig_memory(PAGE), highest = dup(fd);
-	static int spare[4096];
-	struct rlimit before, now;
-	unsigned n = 0;
+	const int fd = rig_memory(PAGE);
 
 	rig_open(rig);
 	rig_connect(rig);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-	now = before;
-	now.rlim_cur = (rlim_t)highest;
-	close(highest);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
-	while (n < 4096 && (spare[n] = dup(fd)) >= 0)
-		n++;
+	take_all_fds();
 	assert_int_equal(vfu_send(&rig->c, VH_VFU_DMA_MAP, 0, &m, sizeof(m), &fd, 1), 0);
 	assert_int_equal(vfu_recv(&rig->c), -EPIPE);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	give_back();
 	assert_int_equal(rig_logged("descriptors were lost"), 1);
-	while (n > 0)
-		close(spare[--n]);
 	close(fd);
+}
+
+static void
+a_client_that_comes_when_there_are_no_descriptors_is_served_later(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_open(rig);
+	rig->c.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	take_all_fds();
+	assert_int_equal(vfu_connect_with(&rig->c, rig->path), 0);
+	assert_int_equal(vfu_send(&rig->c, VH_VFU_VERSION, 0, "\0\0\0\0", 4, NULL, 0), 0);
+	for (unsigned i = 0; i < 1000000 && !rig_logged("cannot accept"); i++)
+		rig_stats(rig);
+	give_back();
+	assert_int_equal(vfu_recv(&rig->c), 0);
+	assert_int_equal(rig_logged("cannot accept"), 1);
 }
 
 /* ---- Slow clients ---- */
@@ -530,12 +583,15 @@ int main(void)
 		RIG_TEST(a_client_can_be_cut_off),
 		RIG_TEST(a_client_that_is_cut_off_in_a_slow_write_goes_when_that_is_done),
 		RIG_TEST(a_client_that_goes_in_a_slow_write_is_noticed_when_that_is_done),
+		RIG_TEST(who_comes_while_one_that_hung_up_is_still_busy_is_not_refused),
 		RIG_TEST(a_server_that_ends_hangs_up),
 		RIG_TEST(a_message_of_no_possible_size_is_answered_and_is_the_last),
 		RIG_TEST(bytes_may_come_one_by_one),
 		RIG_TEST(descriptors_in_the_middle_of_a_message_end_the_connection),
 		RIG_TEST(descriptors_that_no_command_wants_are_closed),
 		RIG_TEST(descriptors_that_get_lost_end_the_connection),
+		RIG_TEST(
+			a_client_that_comes_when_there_are_no_descriptors_is_served_later),
 		RIG_TEST(a_client_that_never_reads_stops_being_read),
 		RIG_TEST(a_client_that_never_reads_can_go),
 		RIG_TEST(a_reset_keeps_memory_and_forgets_registers),

@@ -265,6 +265,8 @@ void vh_queue_poll_again(struct vh_queue *q)
 		return;
 	}
 	q->polled = true;
+	/* A ring begins with kicks wanted, and one that is always polled never arms. */
+	vh_ring_disarm(q->ring);
 }
 
 void vh_queue_init(struct vh_queue *q, struct vh_device *d, unsigned index,

@@ -109,7 +109,8 @@ const struct verb verb_bench = {
 		"  seconds=N      for each size                     1\n"
 		"  ring=N         entries of each ring              256\n"
 		"  mrg=on|off     mergeable receive buffers         on\n"
-		"  duplex=on|off  both directions at once           off\n\n"
+		"  duplex=on|off  both directions at once           off\n"
+		"  memory-file=PATH:PATH  where each end's memory is\n\n"
 		"blk: keep a number of requests under way on each queue of a disk.  "
 		"rw=write and\n"
 		"the like overwrite what is on it.\n\n"
@@ -120,6 +121,7 @@ const struct verb verb_bench = {
 		"  mode=poll|event  look, or wait for calls         poll\n"
 		"  size=SIZE      use the first bytes of the disk   all of them\n"
 		"  seconds=N      for each depth                    1\n"
-		"  verify=on|off  check what was written            off\n\n"
+		"  verify=on|off  check what was written            off\n"
+		"  memory-file=PATH  where the buffers are          without a name\n\n"
 		"  --json         one object, for machines\n",
 };

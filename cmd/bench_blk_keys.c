@@ -92,6 +92,17 @@ static bool parse_verify(void *config, char *text)
 	return c->verify || !strcmp(text, "off");
 }
 
+static bool parse_memory_file(void *config, char *text)
+{
+	struct load_config *c = config;
+	const size_t len = strlen(text);
+
+	if (!len || len >= sizeof(c->memory_file))
+		return false;
+	memcpy(c->memory_file, text, len + 1);
+	return true;
+}
+
 static const struct bench_key keys[] = {
 	{"rw", parse_rw, "read, write, rw, randread, randwrite or randrw"},
 	{"block-size", parse_block_size, "a power of two, 512 to 16M"},
@@ -101,6 +112,7 @@ static const struct bench_key keys[] = {
 	{"size", parse_disk_size, "a size, like 64M"},
 	{"seconds", parse_seconds, "1 to 86400"},
 	{"verify", parse_verify, "on or off"},
+	{"memory-file", parse_memory_file, "a path"},
 };
 
 int bench_blk_keys(const struct bench_args *a, struct load_config *c)

@@ -59,12 +59,28 @@ static bool parse_duplex(void *config, char *text)
 	return parse_switch(text, &c->duplex);
 }
 
+static bool parse_memory_file(void *config, char *text)
+{
+	struct traffic_config *c = config;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const char *word = strsep(&text, ":");
+		const size_t len = word ? strlen(word) : 0;
+
+		if (!len || len >= sizeof(c->memory_file[i]))
+			return false;
+		memcpy(c->memory_file[i], word, len + 1);
+	}
+	return !text;
+}
+
 static const struct bench_key keys[] = {
 	{"size", parse_sizes, "1 to 16 frame sizes of 60 to 9014, with colons between"},
 	{"seconds", parse_seconds, "1 to 3600"},
 	{"ring", parse_ring, "a power of two, 2 to 32768"},
 	{"mrg", parse_mrg, "on or off"},
 	{"duplex", parse_duplex, "on or off"},
+	{"memory-file", parse_memory_file, "two paths, with a colon between"},
 };
 
 int bench_net_keys(const struct bench_args *a, struct traffic_config *c)

@@ -405,7 +405,9 @@ int load_open(const char *address, const struct load_config *c, struct load **ou
 		.features = BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) |
 			    BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_BLK_F_BLK_SIZE) |
 			    BIT(VIRTIO_BLK_F_FLUSH) | BIT(VIRTIO_BLK_F_MQ),
-		.memory = memory_needed(c)};
+		.memory = memory_needed(c),
+		.file = c->memory_file[0] ? c->memory_file : NULL,
+	};
 	struct load *l = calloc(1, sizeof(*l));
 	int err, code;
 

@@ -6,6 +6,7 @@
 #ifndef CMD_LOAD_H
 #define CMD_LOAD_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct load_config {
 	uint64_t block_size, seconds;
 	uint64_t size; /* use so many bytes of the disk; 0: all */
 	bool random, poll, verify;
+	char memory_file[PATH_MAX]; /* "": memory without a name */
 };
 
 struct load_row {

@@ -58,6 +58,7 @@ int nic_open(struct nic *n, const struct nic_params *p)
 		.memory =
 			p->ring_size * (aligned(p->rx_buf_len) + aligned(p->tx_buf_len)),
 		.timeout_ms = p->timeout_ms,
+		.file = p->memory_file,
 	};
 	int err;
 

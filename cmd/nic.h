@@ -21,6 +21,7 @@ struct nic_params {
 	unsigned rx_buf_len; /* bytes of a receive buffer              */
 	unsigned tx_buf_len; /* bytes of a send buffer, header counted */
 	unsigned timeout_ms;
+	const char *memory_file; /* NULL: memory without a name */
 };
 
 struct nic {

@@ -198,7 +198,8 @@ double traffic_gbps(const struct traffic_row *r)
 
 /* ---- Life ---- */
 
-static int open_nic(struct nic *n, const char *address, const struct traffic_config *c)
+static int open_nic(struct nic *n, const char *address, const char *memory_file,
+		    const struct traffic_config *c)
 {
 	const unsigned len = sizeof(struct virtio_net_hdr_v1) +
 			     (c->size[c->n_sizes - 1] > 2036 ? TRAFFIC_FRAME_MAX : 2036);
@@ -209,6 +210,7 @@ static int open_nic(struct nic *n, const char *address, const struct traffic_con
 		.ring_size = (unsigned)c->ring,
 		.rx_buf_len = len,
 		.tx_buf_len = len,
+		.memory_file = memory_file[0] ? memory_file : NULL,
 	};
 	int err = nic_open(n, &p);
 
@@ -226,7 +228,7 @@ int traffic_open(struct traffic *t, const char *const address[2],
 
 	*t = (struct traffic){.flow = {{.from = 0}, {.from = 1}}};
 	for (unsigned n = 0; n < 2 && !err; n++)
-		err = open_nic(&t->nic[n], address[n], c);
+		err = open_nic(&t->nic[n], address[n], c->memory_file[n], c);
 	for (unsigned n = 0; n < 2 && !err; n++)
 		introduce(&t->nic[n], n);
 	return err;

@@ -6,6 +6,7 @@
 #ifndef CMD_TRAFFIC_H
 #define CMD_TRAFFIC_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ struct traffic_config {
 	unsigned size[TRAFFIC_MAX_SIZES], n_sizes;
 	uint64_t seconds, ring;
 	bool mergeable, duplex;
+	char memory_file[2][PATH_MAX]; /* "": memory without a name */
 };
 
 /* What was counted with frames of one size, both directions together. */

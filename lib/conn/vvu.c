@@ -27,7 +27,13 @@
 #include "conn/address.h"
 #include "conn/schemes.h"
 
-#define HEARTBEAT_MS   1000 /* a device whose process dies does not interrupt */
+/*
+ * A device whose process dies does not interrupt.  While a front-end is served, a look
+ * costs its VMM an exit.
+ */
+#define HEARTBEAT_MS	1000
+#define UP_HEARTBEAT_MS 60000
+
 #define LEAVING_MS     20
 #define LATE_MS	       20
 #define MAX_LATE_MS    200
@@ -251,7 +257,7 @@ static int vvu_recv(struct vh_connector *c, struct vh_msg *m, enum vh_news *news
 	if (v->state == VH_VVU_GONE && v->is_up)
 		say_down(v, false, news);
 	else if (v->state != VH_VVU_LEAVING && v->state != VH_VVU_GONE && !v->is_late)
-		vh_waker_look_in(&v->waker, HEARTBEAT_MS);
+		vh_waker_look_in(&v->waker, v->is_up ? UP_HEARTBEAT_MS : HEARTBEAT_MS);
 	return err;
 }
 

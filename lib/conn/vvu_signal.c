@@ -57,6 +57,12 @@ static int doorbell(struct vh_vvu *v, unsigned n, struct vh_signal **s)
 	return v->host->bus->signal(v->host, p->bar, p->offset + at, 2, n, s);
 }
 
+/* Nobody waits for these: a bus that cannot ring them is no reason not to serve. */
+static int unless_missing(int err)
+{
+	return err == -ENOTSUP ? 0 : err;
+}
+
 int vh_vvu_signal(struct vh_connector *c, struct vh_msg *m, struct vh_signal **s)
 {
 	struct vh_vvu *v = vh_vvu_of(c);
@@ -77,10 +83,12 @@ int vh_vvu_signal(struct vh_connector *c, struct vh_msg *m, struct vh_signal **s
 	case VH_MSG_SET_VRING_CALL:
 		return doorbell(v, VH_VVU_DOORBELL_CALL(vring), s);
 	case VH_MSG_SET_VRING_ERR:
-		return doorbell(v, VH_VVU_DOORBELL_ERR(v->n_bells, vring), s);
+		return unless_missing(
+			doorbell(v, VH_VVU_DOORBELL_ERR(v->n_bells, vring), s));
 	default:
 		return vh_vvu_has(v, VH_VVU_F_LOG)
-			       ? doorbell(v, VH_VVU_DOORBELL_LOG(v->n_bells), s)
+			       ? unless_missing(
+					 doorbell(v, VH_VVU_DOORBELL_LOG(v->n_bells), s))
 			       : 0;
 	}
 }

@@ -32,7 +32,8 @@ struct vh_pci_bus {
 	/* As vh_pci_find(), among its own; NULL: it cannot look for any. */
 	int (*find)(uint16_t vendor, uint16_t device, unsigned n,
 		    char address[VH_PCI_ADDRESS_SIZE]);
-	/* 0 or -errno (logged, with what to do). */
+	/* It may then read and write memory of .dma_alloc.  0 or -errno (logged, with
+	 * what to do). */
 	int (*open)(const char *address, const char *tag, struct vh_pci_host **h);
 	void (*close)(struct vh_pci_host *h);
 	int (*config_read)(struct vh_pci_host *h, unsigned offset, void *buf, size_t len);

@@ -261,11 +261,29 @@ static void a_device_that_goes_is_the_end_also_without_an_interrupt(void **state
 {
 	struct fake *f = fake_make(NULL);
 	struct vh_connector *c = rig_open(DEVICE, VH_ROLE_BACKEND);
+	enum vh_news news;
+	struct vh_msg m;
+
+	rig_expect_quiet(c);
+	f->is_gone = true;
+	while (!c->is_over)
+		assert_int_equal(vh_connector_recv(c, &m, &news), 0);
+	assert_int_equal(news, VH_NEWS_NOTHING);
+	assert_int_equal(rig_logged("the device is gone"), 1);
+	vh_connector_close(c);
+	fake_free(f);
+}
+
+static void a_device_that_goes_takes_its_front_end_with_it(void **state)
+{
+	struct fake *f = fake_make(NULL);
+	struct vh_connector *c = rig_open(DEVICE, VH_ROLE_BACKEND);
 
 	rig_expect_quiet(c);
 	fake_arrive(f);
 	rig_expect(c, VH_NEWS_UP);
 	f->is_gone = true;
+	fake_interrupt(f, f->vp.config_vector);
 	rig_expect(c, VH_NEWS_DOWN);
 	assert_true(c->is_over);
 	assert_int_equal(rig_logged("the device is gone"), 1);
@@ -333,6 +351,7 @@ int main(void)
 		RIG_TEST(a_session_that_we_end_leaves_nothing_to_the_next_one),
 		RIG_TEST(a_device_that_needs_a_reset_gets_one),
 		RIG_TEST(a_device_that_goes_is_the_end_also_without_an_interrupt),
+		RIG_TEST(a_device_that_goes_takes_its_front_end_with_it),
 		RIG_TEST(a_device_that_is_wanted_back_is_the_end),
 		RIG_TEST(only_a_back_end_has_such_a_device),
 		RIG_TEST(a_device_without_version_1_is_refused),

@@ -145,24 +145,27 @@ int vh_vvu_start(struct vh_vvu *v)
 
 /* ---- Finding it ---- */
 
-#define MAX_BELLS_BYTES (1u << 20)
+#define MAX_BELLS VH_VVU_MAX_VRINGS
 
-/* Doorbells in memory are only for a device that lets us map them. */
+/* Counters in place of doorbells are behind them, where the BAR is longer than that. */
 static void map_bells(struct vh_vvu *v)
 {
 	const struct vh_virtio_place *p =
 		vh_virtio_drv_place(&v->drv, VH_VVU_CAP_DOORBELL, -1);
 	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	const uint64_t start = p ? p->offset & ~(page - 1) : 0;
-	const uint64_t end = p ? (p->offset + p->length + page - 1) & ~(page - 1) : 0;
+	const uint64_t at = p->offset + VH_VVU_DOORBELL_COUNTER(0);
+	const uint64_t end =
+		p->offset + VH_VVU_DOORBELL_COUNTER(VH_VVU_N_DOORBELLS(MAX_BELLS));
+	const uint64_t start = at & ~(page - 1);
+	const uint64_t size = v->host->bus->bar_size(v->host, p->bar);
+	const size_t len = (size_t)(((end + page - 1) & ~(page - 1)) - start);
 
-	if (!p || p->offset % 4 || p->more % 4 || p->length > MAX_BELLS_BYTES)
+	if (at % 4 || start > size || len > size - start)
 		return;
-	if (v->host->bus->map(v->host, p->bar, start, (size_t)(end - start),
-			      &v->bells_base) < 0)
+	if (v->host->bus->map(v->host, p->bar, start, len, &v->bells_base) < 0)
 		return;
-	v->bells_len = (size_t)(end - start);
-	v->bells = (uint8_t *)v->bells_base + (p->offset - start);
+	v->bells_len = len;
+	v->bells = (uint8_t *)v->bells_base + (at - start);
 }
 
 static int open_vectors(struct vh_vvu *v)

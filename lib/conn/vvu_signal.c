@@ -48,12 +48,12 @@ static int doorbell(struct vh_vvu *v, unsigned n, struct vh_signal **s)
 	const struct vh_virtio_place *p =
 		vh_virtio_drv_place(&v->drv, VH_VVU_CAP_DOORBELL, -1);
 	const uint64_t at = (uint64_t)n * p->more;
-	const bool counts = vh_vvu_has(v, VH_VVU_F_DOORBELL_POLL);
 
-	if (at + (counts ? 4 : 2) > p->length)
+	if (vh_vvu_has(v, VH_VVU_F_DOORBELL_POLL) &&
+	    n < VH_VVU_N_DOORBELLS(VH_VVU_MAX_VRINGS))
+		return vh_signal_from_counter((volatile uint32_t *)v->bells + n, s);
+	if (at + 2 > p->length)
 		return 0; /* a device without it: nobody is called */
-	if (counts)
-		return vh_signal_from_counter((volatile uint32_t *)(v->bells + at), s);
 	return v->host->bus->signal(v->host, p->bar, p->offset + at, 2, n, s);
 }
 

@@ -182,7 +182,8 @@ static void doorbells_are_counted_where_the_device_polls(void **state)
 	const struct fake_shape shape = {.polls = true};
 	struct fake *f = fake_make(&shape);
 	struct vh_connector *c = open_up(f);
-	const uint32_t *bells = (const uint32_t *)f->polled;
+	const uint32_t *bells =
+		(const uint32_t *)(f->polled + VH_VVU_DOORBELL_COUNTER(0));
 
 	ring(c, VH_MSG_SET_VRING_CALL, 2);
 	ring(c, VH_MSG_SET_VRING_CALL, 2);

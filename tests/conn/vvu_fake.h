@@ -17,8 +17,8 @@
 
 #define FAKE_WINDOW    0x40000u /* bytes of memory in BAR 4        */
 #define FAKE_AREA      0x10000u /* the log, and the inflight area  */
-#define FAKE_LOG       0x1000u	/* their places in BAR 2           */
-#define FAKE_INFLIGHT  0x11000u
+#define FAKE_LOG       0x2000u	/* their places in BAR 2           */
+#define FAKE_INFLIGHT  0x12000u
 #define FAKE_MAX_PLUGS 4u
 
 /* What differs from a device in good order. */

@@ -214,7 +214,8 @@ build_initramfs()
 	fill_root "$work/root"
 	(cd "$work/root" && find . | cpio --quiet -o -H newc -R 0:0) >"$new"
 	chmod 644 "$new"
-	rm -f "$cache/guest-$image_name"-*.cpio
+	# Another test may be about to boot from one of the others.
+	find "$cache" -name "guest-$image_name-*.cpio" -mmin +60 -delete
 	mv "$new" "$1"
 }
 
@@ -222,5 +223,6 @@ fetch_kernel
 release=$(cat "$cache/kernel/release")
 initramfs=$cache/guest-$image_name-$(fingerprint).cpio
 [ -f "$initramfs" ] || build_initramfs "$initramfs"
+touch "$initramfs"
 echo "$cache/kernel/vmlinux"
 echo "$initramfs"

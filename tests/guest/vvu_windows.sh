@@ -3,14 +3,15 @@
 #
 # The other ways in which an appliance gets at its consumer's memory, and at the device:
 # memory that nobody knew beforehand is plugged in, or each access is a message; doorbells
-# are polled; the device is vhost-pci's. Each serves a disk, also after the consumer started
-# again, or got more memory. vvu_blk.sh has the usual way.
+# are polled; the consumer runs under this machine's QEMU; the device is vhost-pci's. Each
+# serves a disk, also after the consumer started again, or got more memory. vvu_blk.sh has
+# the usual way.
 #
-#	vvu_windows.sh [NAME]...	only these: plugged grown trapped polled vhost_pci
+#	vvu_windows.sh [NAME]...	only these: plugged grown trapped polled older vhost_pci
 
 . "$(dirname "$0")/appliance.sh"
 
-export GUEST_IMAGE=disk GUEST_MODULES=virtio_blk GUEST_PROGRAMS=""
+export GUEST_IMAGE=plain GUEST_MODULES=virtio_blk GUEST_PROGRAMS=""
 
 # A window function that is plugged in belongs to vfio-pci and to the user at once. What
 # is there already stays everybody's.
@@ -114,6 +115,16 @@ polled()
 	consumer_uses polled 1024 "ram=$RAM"
 }
 
+older()
+{
+	make_ram
+	start_vvu older --memory "file:$RAM,size=256M" --accept ready
+	boot_appliance ann older
+	serve_disk vvu
+	QEMU=$MACHINES_QEMU QEMU_MAJOR=$(QEMU=$MACHINES_QEMU qemu_major) \
+		consumer_uses older 1024 "ram=$RAM"
+}
+
 vhost_pci()
 {
 	make_ram
@@ -123,8 +134,9 @@ vhost_pci()
 	consumer_uses vhost_pci 1024 "ram=$RAM"
 }
 
+MACHINES_QEMU=$QEMU
 need_appliance
-[ $# -gt 0 ] || set -- plugged grown trapped polled vhost_pci
+[ $# -gt 0 ] || set -- plugged grown trapped polled older
 for way in "$@"; do
 	$way
 done

@@ -58,8 +58,10 @@ struct vh_pci_bus {
 		      unsigned width, uint32_t value, struct vh_signal **s);
 	int (*dma_alloc)(struct vh_pci_host *h, size_t len, struct vh_pci_dma *dma);
 	void (*dma_free)(struct vh_pci_host *h, struct vh_pci_dma *dma);
-	/* MSI-X vectors 0 to @n - 1 from now on write to these eventfds (borrowed; -1:
-	 * none). */
+	/*
+	 * MSI-X vectors 0 to @n - 1 from now on write to these eventfds (borrowed; -1:
+	 * none).  One that has its number already is not touched.
+	 */
 	int (*set_vectors)(struct vh_pci_host *h, const int *fd, unsigned n);
 	int (*reset)(struct vh_pci_host *h);
 	/* Readable when the function is gone for good; -1: there is no telling. */

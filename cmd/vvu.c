@@ -41,9 +41,25 @@ static void close_vvu(struct vvu *v)
 	vh_vvu_pci_close(v->device);
 }
 
-static void add_count(struct json_object *o, const char *key, uint64_t n)
+void vvu_add_count(struct json_object *o, const char *key, uint64_t n)
 {
 	json_object_object_add(o, key, json_object_new_int64((int64_t)n));
+}
+
+void vvu_add_traffic(struct json_object *o, const struct vh_relay_stats *relay,
+		     const struct vh_vfu_stats *vfu)
+{
+	vvu_add_count(o, "sessions", relay->sessions);
+	vvu_add_count(o, "to_driver", relay->to_driver);
+	vvu_add_count(o, "to_frontend", relay->to_frontend);
+	vvu_add_count(o, "kicks", relay->kicks);
+	vvu_add_count(o, "doorbells", relay->doorbells);
+	vvu_add_count(o, "faults", relay->faults + vfu->faults);
+	vvu_add_count(o, "vmm_clients", vfu->clients);
+	vvu_add_count(o, "vmm_messages", vfu->messages);
+	vvu_add_count(o, "vmm_reads", vfu->reads);
+	vvu_add_count(o, "vmm_writes", vfu->writes);
+	vvu_add_count(o, "interrupts", vfu->interrupts);
 }
 
 static void stat_vvu(const struct vvu *v, struct json_object *o)
@@ -54,19 +70,9 @@ static void stat_vvu(const struct vvu *v, struct json_object *o)
 	json_object_object_add(o, "driver", json_object_new_boolean(s.driver_ok));
 	json_object_object_add(o, "session",
 			       json_object_new_boolean(s.status == 3 && s.driver_ok));
-	add_count(o, "status", s.status);
-	add_count(o, "broken", s.broken);
-	add_count(o, "sessions", s.relay.sessions);
-	add_count(o, "to_driver", s.relay.to_driver);
-	add_count(o, "to_frontend", s.relay.to_frontend);
-	add_count(o, "kicks", s.relay.kicks);
-	add_count(o, "doorbells", s.relay.doorbells);
-	add_count(o, "faults", s.relay.faults + s.vfu.faults);
-	add_count(o, "vmm_clients", s.vfu.clients);
-	add_count(o, "vmm_messages", s.vfu.messages);
-	add_count(o, "vmm_reads", s.vfu.reads);
-	add_count(o, "vmm_writes", s.vfu.writes);
-	add_count(o, "interrupts", s.vfu.interrupts);
+	vvu_add_count(o, "status", s.status);
+	vvu_add_count(o, "broken", s.broken);
+	vvu_add_traffic(o, &s.relay, &s.vfu);
 }
 
 const struct personality personality_vvu = {

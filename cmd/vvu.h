@@ -41,7 +41,12 @@ struct vvu {
 	void *device; /* the personality's */
 };
 
-extern const struct personality personality_vvu;
+extern const struct personality personality_vvu, personality_vhost_pci;
+
+/* For .stat: a number; what passed, of every kind. */
+void vvu_add_count(struct json_object *o, const char *key, uint64_t n);
+void vvu_add_traffic(struct json_object *o, const struct vh_relay_stats *relay,
+		     const struct vh_vfu_stats *vfu);
 
 /* All words but those of RUN.  An exit code. */
 int vvu_read_words(struct vvu *v, int argc, char **argv);

@@ -8,8 +8,7 @@
 
 static const struct personality *const personalities[] = {
 	&personality_vvu,
-	&(const struct personality){
-		.name = "vhost-pci", .scheme = "vfio-user:", .form = "vfio-user:PATH"},
+	&personality_vhost_pci,
 	&(const struct personality){
 		.name = "virtio-shm", .scheme = "unix:", .form = "unix:PATH"},
 };
@@ -162,6 +161,9 @@ static int check_words(struct vvu *v)
 				   "--memory %s is a static window, --window %s another "
 				   "one: give one of them",
 				   v->memory, v->window);
+	if (v->personality != &personality_vvu && (v->profile || v->poll))
+		return usage_error(&verb_vvu, "%s is for --personality vvu",
+				   v->poll ? "--doorbell poll" : "--profile");
 	if (v->personality->open)
 		return EXIT_OK;
 	complain("--personality %s is not in this build", v->personality->name);

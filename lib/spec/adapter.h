@@ -2,7 +2,7 @@
 /*
  * The vhost-pci adapter: registers of a plain PCI function that hands the back-end side
  * of a vhost-user connection to a guest.  A proposal of 2017 names its parts;
- * docs/design/008 says what of it this is and what is ours.  All little-endian.
+ * docs/design/010 says what of it this is and what is ours.  All little-endian.
  */
 #ifndef VH_SPEC_ADAPTER_H
 #define VH_SPEC_ADAPTER_H

@@ -91,7 +91,7 @@ struct vh_vvu_window_cap {
 #define VH_VVU_PLACE_NUMBER(at)	     ((uint16_t)((at) >> 48))
 #define VH_VVU_PLACE_OFFSET(at)	     ((at) & ((1ull << 48) - 1))
 
-/* The vhost-pci adapter: docs/design/008. */
+/* The vhost-pci adapter: docs/design/010. */
 #define VH_VPCI_ADAPTER_DEVICE 0x10f0
 
 #endif

@@ -488,7 +488,9 @@ void vh_adapter_close(struct vh_adapter *a)
 
 void vh_adapter_read_stats(const struct vh_adapter *a, struct vh_adapter_stats *s)
 {
-	*s = (struct vh_adapter_stats){.status = a->regs.status,
+	*s = (struct vh_adapter_stats){.live = vh_adapter_is_live(&a->regs),
+				       .connected = vh_relay_is_up(a->relay),
+				       .status = a->regs.status,
 				       .error = a->regs.error,
 				       .session = a->regs.session,
 				       .failed = a->regs.failed};

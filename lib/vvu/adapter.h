@@ -2,7 +2,7 @@
 /*
  * The vhost-pci adapter as a guest sees it: a plain PCI function, offered by vfio-user,
  * on a relay (relay.h) and a window (window.h); the other way to do what vvu_pci.h does.
- * docs/design/008 says when it is the better one.  Control thread.
+ * docs/design/010 says when it is the better one.  Control thread.
  */
 #ifndef VH_VVU_ADAPTER_H
 #define VH_VVU_ADAPTER_H
@@ -35,6 +35,7 @@ int vh_adapter_open(struct vh_reactor *r, const struct vh_adapter_params *p,
 void vh_adapter_close(struct vh_adapter *a); /* NULL is fine */
 
 struct vh_adapter_stats {
+	bool live, connected; /* a driver is ready; a front-end is there, too */
 	uint32_t status, error, session; /* as the registers have them  */
 	uint64_t failed;		 /* times that a reset was due  */
 	struct vh_relay_stats relay;

@@ -14,6 +14,17 @@ for profile in modern bar2 crosvm; do
 	so "$profile: it leaves nothing behind" test ! -e vm1 -a ! -e vm2 -a ! -e ctl
 done
 
+start vvu --pci vfio-user:vm1 --front unix:vm2 --personality vhost-pci --bar-size 64M --control unix:ctl
+so "vhost-pci waits for a VMM" wait_until test -S vm1
+so "its personality is vhost-pci" wait_until answers '"personality":"vhost-pci"'
+so "vhost-pci has no driver yet" answers '"driver":false'
+so "vhost-pci ends cleanly" stop
+so "vhost-pci leaves nothing behind" test ! -e vm1 -a ! -e vm2 -a ! -e ctl
+so "a profile is for drivers of vvu" ends 2 "--profile is for --personality vvu" \
+	vvu --pci vfio-user:vm1 --front unix:vm2 --personality vhost-pci --profile bar2
+so "only drivers of vvu count doorbells" ends 2 "--doorbell poll is for --personality vvu" \
+	vvu --pci vfio-user:vm1 --front unix:vm2 --personality vhost-pci --doorbell poll
+
 start vvu --pci vfio-user:vm1 --front unix:vm2 --memory "file:$PWD/memory,size=16M" --doorbell poll \
 	--poll adaptive --accept ready --bar-size 64M --control unix:ctl
 so "with everything, it waits for a VMM" wait_until test -S vm1

@@ -18,6 +18,7 @@
 
 . "$(dirname "${BASH_SOURCE[0]}")/guest.sh"
 
+# shellcheck disable=SC2034  # for the scenarios
 # Where an appliance has the PCI function, and where its daemon listens
 VVU_BDF=0000:00:04.0
 CONTROL=unix:/tmp/control
@@ -55,13 +56,28 @@ start_vvu()
 	wait_for_socket "$1" "$LAB_TMP/$1"
 }
 
-# boot_appliance NAME VVU [ARG-OF-BOOT]...: and waits for it; it has the function of VVU
+# boot_appliance NAME VVU[:VVU]... [ARG-OF-BOOT]...: and waits for it; it has the functions
+# of each VVU, the first one at VVU_BDF, the next at the next slot
 boot_appliance()
 {
-	boot "$1" "initramfs=$APPLIANCE" iommu=on \
-		-device "$(vfio_user_device "$LAB_TMP/$2.pci" 4)" "${@:3}"
+	local vvu slot=4 functions=()
+	for vvu in ${2//:/ }; do
+		functions+=(-device "$(vfio_user_device "$LAB_TMP/$vvu.pci" $slot)")
+		slot=$((slot + 1))
+	done
+	boot "$1" "initramfs=$APPLIANCE" iommu=on "${functions[@]}" "${@:3}"
 	wait_for_guest "$1"
-	give_to_user "$1" $VVU_BDF
+	give_functions "$1" "$2"
+}
+
+# give_functions NAME VVU[:VVU]...: as after each of its boots
+give_functions()
+{
+	local vvu slot=4
+	for vvu in ${2//:/ }; do
+		give_to_user "$1" "0000:00:0$slot.0"
+		slot=$((slot + 1))
+	done
 }
 
 # give_to_user NAME BDF: the function is vfio-pci's, and the user's of the name "vhost"

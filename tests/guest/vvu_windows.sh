@@ -136,7 +136,7 @@ vhost_pci()
 
 MACHINES_QEMU=$QEMU
 need_appliance
-[ $# -gt 0 ] || set -- plugged grown trapped polled older
+[ $# -gt 0 ] || set -- plugged grown trapped polled older vhost_pci
 for way in "$@"; do
 	$way
 done

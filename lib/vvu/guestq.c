@@ -186,11 +186,11 @@ int vh_guestq_deliver(struct vh_guestq *g, const void *msg, size_t len)
 /* 0 or -EPROTO. */
 static int take(struct vh_guestq *g, struct vh_chain *c)
 {
-	const size_t len = vh_chain_readable(c);
-	uint8_t msg[MAX_MESSAGE];
+	uint8_t msg[MAX_MESSAGE + 1]; /* of which the last byte is one too many */
+	size_t len = vh_chain_readable(c);
 
 	if (len > sizeof(msg))
-		return -EPROTO;
+		len = sizeof(msg);
 	vh_chain_read(c, msg, len);
 	return vh_relay_send(g->relay, msg, len);
 }

@@ -7,8 +7,8 @@
 #define VH_VVU_VVU_PARTS_H
 
 #include "pci/virtio_pci.h"
-#include "ring/ring.h"
 #include "spec/vvu.h"
+#include "vvu/guestq.h"
 #include "vvu/vvu_pci.h"
 
 #define VH_VVU_N	     VH_VVU_MAX_VRINGS
@@ -61,11 +61,8 @@ struct vh_vvu_pci {
 	uint16_t select, vector[VH_VVU_N];
 
 	/* Its queues. */
-	struct vh_map *map; /* of the guest's memory; NULL: looked up when it is needed */
-	struct vh_ring *ring[VH_VVU_QUEUES];
-	bool placed[VH_VVU_QUEUES]; /* in @map                                     */
-	bool owes_empty;	    /* an empty buffer, for which there was none      */
-	struct vh_deferred again;   /* look at both queues at the end of the turn      */
+	struct vh_guestq queues;
+	bool owes_empty; /* an empty buffer, for which there was none */
 
 	struct vh_vvu_doorbells doorbells;
 };
@@ -123,8 +120,6 @@ void vh_vvu_queue_notified(struct vh_vvu_pci *v, unsigned q);
 void vh_vvu_queues_look_again(struct vh_vvu_pci *v);
 /* For drivers that want it, an rx buffer of no bytes. */
 void vh_vvu_send_empty(struct vh_vvu_pci *v);
-/* The guest's memory is another: nothing of the old one is used after this. */
-void vh_vvu_queues_unmap(struct vh_vvu_pci *v);
 void vh_vvu_queues_stop(struct vh_vvu_pci *v);
 
 #endif

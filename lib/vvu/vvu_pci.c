@@ -154,7 +154,7 @@ static int vmm_adds_memory(void *arg, const struct vh_vfu_dma *d)
 {
 	struct vh_vvu_pci *v = arg;
 
-	vh_vvu_queues_unmap(v);
+	vh_guestq_unmap(&v->queues);
 	if (vh_virtio_pci_is_running(&v->regs))
 		vh_vvu_queues_look_again(v);
 	return 0;
@@ -162,7 +162,9 @@ static int vmm_adds_memory(void *arg, const struct vh_vfu_dma *d)
 
 static int vmm_removes_memory(void *arg, const struct vh_vfu_dma *d)
 {
-	vh_vvu_queues_unmap(arg);
+	struct vh_vvu_pci *v = arg;
+
+	vh_guestq_unmap(&v->queues);
 	return 0;
 }
 
@@ -335,11 +337,14 @@ int vh_vvu_pci_open(struct vh_reactor *r, const struct vh_vvu_pci_params *p,
 	v->doorbells.file = -1;
 	vh_vvu_queues_init(v);
 	err = make_all(v, p);
-	if (err < 0)
+	if (err < 0) {
 		vh_vvu_pci_close(v);
-	else
-		*out = v;
-	return err;
+		return err;
+	}
+	v->queues.relay = v->relay;
+	v->queues.vfu = v->vfu;
+	*out = v;
+	return 0;
 }
 
 void vh_vvu_pci_close(struct vh_vvu_pci *v)

@@ -80,7 +80,7 @@ _vhost_word()
 	ctl,*,1 | stat,*,1) values=unix: ;;
 	ctl,*) values=$(_vhost_commands "$((nth - 1))" "$before" "$help") ;;
 	bench,*) values="unix: fd: $(_vhost_keys "$help")" ;;
-	serve,*) values=${values:-unix: fd: vfio-user: vvu: $(_vhost_keys "$help")} ;;
+	serve,*) values=${values:-unix: fd: vfio-user: vvu: vhostpci: $(_vhost_keys "$help")} ;;
 	probe,*) values=${values:-unix: fd:} ;;
 	esac
 	_vhost_offer "$skip" "$cur" "$values"

@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -33,83 +31,12 @@ int vh_vvu_write_doorbell(void *arg, uint64_t offset, const void *buf, size_t le
 
 /* ---- Eventfds ---- */
 
-static void bell_fd_is_set(struct vh_event *ev, uint32_t events)
+static void rung_by_eventfd(void *arg, unsigned n)
 {
-	struct vh_vvu_bell_fd *b = vh_container_of(ev, struct vh_vvu_bell_fd, event);
-	struct vh_vvu_pci *v = b->device;
-	uint64_t n;
+	struct vh_vvu_pci *v = arg;
 
-	if (read(ev->fd, &n, sizeof(n)) == sizeof(n) &&
-	    vh_virtio_pci_is_running(&v->regs))
-		vh_relay_ring(v->relay, (unsigned)(b - v->doorbells.fd));
-}
-
-void vh_vvu_forget_doorbell_fds(struct vh_vvu_pci *v)
-{
-	struct vh_vvu_doorbells *d = &v->doorbells;
-
-	for (unsigned i = 0; d->fd && i < VH_VVU_BELLS; i++) {
-		vh_event_remove(v->reactor, &d->fd[i].event);
-		vh_fd_drop(&d->fd[i].event.fd);
-	}
-	free(d->fd);
-	d->fd = NULL;
-}
-
-static int make_bell_fd(struct vh_vvu_pci *v, struct vh_vvu_bell_fd *b)
-{
-	const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	b->event = (struct vh_event){.fd = fd, .fn = bell_fd_is_set};
-	err = vh_event_add(v->reactor, &b->event, EPOLLIN);
-	if (err < 0)
-		vh_fd_drop(&b->event.fd);
-	return err;
-}
-
-static int make_room(struct vh_vvu_pci *v)
-{
-	struct vh_vvu_doorbells *d = &v->doorbells;
-
-	d->fd = calloc(VH_VVU_BELLS, sizeof(*d->fd));
-	if (!d->fd)
-		return -ENOMEM;
-	for (unsigned i = 0; i < VH_VVU_BELLS; i++)
-		d->fd[i] = (struct vh_vvu_bell_fd){.device = v, .event = {.fd = -1}};
-	return 0;
-}
-
-/* Of the first @n.  They are private: what is behind a doorbell changes with sessions. */
-static int make_bell_fds(struct vh_vvu_pci *v, unsigned n)
-{
-	struct vh_vvu_doorbells *d = &v->doorbells;
-	int err = d->fd ? 0 : make_room(v);
-
-	for (unsigned i = 0; i < n && !err; i++)
-		if (d->fd[i].event.fd < 0)
-			err = make_bell_fd(v, &d->fd[i]);
-	if (err) {
-		vh_log(v, VH_LOG_WARN, "no eventfds for doorbells: %s", vh_strerror(err));
-		vh_vvu_forget_doorbell_fds(v);
-	}
-	return err;
-}
-
-unsigned vh_vvu_doorbell_fds(struct vh_vvu_pci *v, struct vh_vfu_io_fd *io, unsigned max)
-{
-	const unsigned n = max < VH_VVU_BELLS ? max : VH_VVU_BELLS;
-
-	if (make_bell_fds(v, n) < 0)
-		return 0;
-	for (unsigned i = 0; i < n; i++)
-		io[i] = (struct vh_vfu_io_fd){
-			.offset = (uint64_t)i * v->profile->doorbell_stride,
-			.fd = v->doorbells.fd[i].event.fd,
-		};
-	return n;
+	if (vh_virtio_pci_is_running(&v->regs))
+		vh_relay_ring(v->relay, n);
 }
 
 /* ---- Counters ---- */
@@ -198,6 +125,12 @@ int vh_vvu_doorbells_open(struct vh_vvu_pci *v, bool counters)
 	int err;
 
 	d->file = -1;
+	d->fds = (struct vh_bells){.tag = v->tag,
+				   .reactor = v->reactor,
+				   .n_vrings = VH_VVU_N,
+				   .stride = v->profile->doorbell_stride,
+				   .rung = rung_by_eventfd,
+				   .arg = v};
 	d->poller = (struct vh_poller){.ops = &counters_ops, .fd = -1};
 	err = counters ? make_counters(d) : 0;
 	if (err)
@@ -210,7 +143,7 @@ void vh_vvu_doorbells_close(struct vh_vvu_pci *v)
 	struct vh_vvu_doorbells *d = &v->doorbells;
 
 	vh_vvu_doorbells_stop(v);
-	vh_vvu_forget_doorbell_fds(v);
+	vh_bells_forget(&d->fds);
 	if (d->memory)
 		munmap(d->memory, VH_VVU_DOORBELL_PAGE);
 	vh_fd_drop(&d->file);

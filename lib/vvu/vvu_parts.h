@@ -8,6 +8,7 @@
 
 #include "pci/virtio_pci.h"
 #include "spec/vvu.h"
+#include "vvu/bells.h"
 #include "vvu/guestq.h"
 #include "vvu/vvu_pci.h"
 
@@ -31,13 +32,8 @@ struct vh_vvu_profile {
 	bool takes_kicks;  /* without saying so by a feature                         */
 };
 
-struct vh_vvu_bell_fd {
-	struct vh_vvu_pci *device;
-	struct vh_event event; /* an eventfd of ours; -1: none */
-};
-
 struct vh_vvu_doorbells {
-	struct vh_vvu_bell_fd *fd; /* VH_VVU_BELLS of them, or NULL: nobody asked */
+	struct vh_bells fds; /* eventfds in place of them */
 	/* Counters: a file of two pages, of which the guest maps the second. */
 	int file;	 /* -1: there are none */
 	uint8_t *memory; /* its second page    */
@@ -101,10 +97,6 @@ int vh_vvu_write_doorbell(void *arg, uint64_t offset, const void *buf, size_t le
 /* The page of counters, for who has not mapped it. */
 void vh_vvu_read_counters(void *arg, uint64_t offset, void *buf, size_t len);
 int vh_vvu_write_counters(void *arg, uint64_t offset, const void *buf, size_t len);
-/* vh_vfu_ops.io_fds of their BAR. */
-unsigned vh_vvu_doorbell_fds(struct vh_vvu_pci *v, struct vh_vfu_io_fd *io, unsigned max);
-/* The client went, and with it who knew the eventfds. */
-void vh_vvu_forget_doorbell_fds(struct vh_vvu_pci *v);
 /* Begin to look at the counters, if the driver took them; and stop. */
 int vh_vvu_doorbells_start(struct vh_vvu_pci *v);
 void vh_vvu_doorbells_stop(struct vh_vvu_pci *v);

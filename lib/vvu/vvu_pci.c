@@ -171,7 +171,10 @@ static int vmm_removes_memory(void *arg, const struct vh_vfu_dma *d)
 static unsigned vmm_wants_io_fds(void *arg, unsigned region, struct vh_vfu_io_fd *io,
 				 unsigned max)
 {
-	return region == VH_VVU_DOORBELL_BAR ? vh_vvu_doorbell_fds(arg, io, max) : 0;
+	struct vh_vvu_pci *v = arg;
+
+	return region == VH_VVU_DOORBELL_BAR ? vh_bells_list(&v->doorbells.fds, io, max)
+					     : 0;
 }
 
 static void vmm_is_here(void *arg, bool here)
@@ -180,7 +183,7 @@ static void vmm_is_here(void *arg, bool here)
 
 	vh_log(v, VH_LOG_INFO, "a VMM has %s", here ? "come" : "gone");
 	if (!here)
-		vh_vvu_forget_doorbell_fds(v);
+		vh_bells_forget(&v->doorbells.fds);
 }
 
 static const struct vh_vfu_ops vmm_ops = {

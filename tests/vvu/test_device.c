@@ -421,24 +421,36 @@ static void doorbells_of_the_first_drivers_are_closer(void **state)
 	close(call);
 }
 
+/* That of doorbell @n. */
+static int bell_fd(const struct vfu_io_fd *io, unsigned n_io, unsigned n)
+{
+	for (unsigned i = 0; i < n_io; i++)
+		if (io[i].offset == 4 * (uint64_t)n)
+			return io[i].fd;
+	return -1;
+}
+
 static void an_eventfd_in_place_of_a_doorbell_rings_it(void **state)
 {
 	struct dev *d = *state;
 	struct vfu_client *c;
 	struct vfu_io_fd io[16];
 	unsigned n;
-	int call;
+	int call, err;
 
 	dev_open(d, &plain);
 	dev_session(d, 0);
 	c = vfu_test_bus_client(d->host);
 	assert_int_equal(vfu_get_io_fds(c, 2, io, 16, &n), 0);
-	assert_true(n > 3);
-	assert_int_equal(io[3].offset, 12);
+	assert_true(bell_fd(io, n, VH_VVU_DOORBELL_LOG(N)) >= 0);
 	call = front_wire(d, VH_MSG_SET_VRING_CALL, 3);
-	eventfd_write(io[3].fd, 1);
+	eventfd_write(bell_fd(io, n, VH_VVU_DOORBELL_CALL(3)), 1);
 	signal_wait(call);
+	err = front_wire(d, VH_MSG_SET_VRING_ERR, 3);
+	eventfd_write(bell_fd(io, n, VH_VVU_DOORBELL_ERR(N, 3)), 1);
+	signal_wait(err);
 	close(call);
+	close(err);
 	for (unsigned i = 0; i < n; i++)
 		close(io[i].fd);
 }

@@ -190,9 +190,7 @@ static bool deliver(struct vh_relay *r, const void *bytes, size_t len)
 	if (err == -EMSGSIZE)
 		vh_log(r, VH_LOG_WARN,
 		       "a message of %zu bytes is longer than the driver's buffer", len);
-	vh_relay_end(r, err == -EMSGSIZE ? VH_RELAY_TOO_LARGE
-			: err == -EPROTO ? VH_RELAY_BAD_QUEUE
-					 : VH_RELAY_HOST_ERROR);
+	vh_relay_end(r, err == -EMSGSIZE ? VH_RELAY_TOO_LARGE : VH_RELAY_HOST_ERROR);
 	return false;
 }
 

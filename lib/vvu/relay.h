@@ -45,8 +45,7 @@ struct vh_relay_ops {
 	 * A whole message for the driver, header and payload, in place of which the relay
 	 * has done what it is about.  0; -EAGAIN: no buffer (vh_relay_room() when there
 	 * is one; nothing else comes before that); -EMSGSIZE: it does not fit the next
-	 * buffer, the session ends with VH_RELAY_TOO_LARGE; -EPROTO: the driver broke the
-	 * queue, it ends with VH_RELAY_BAD_QUEUE.
+	 * buffer, the session ends with VH_RELAY_TOO_LARGE.
 	 */
 	int (*deliver)(void *arg, const void *msg, size_t len);
 	/*

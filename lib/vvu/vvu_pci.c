@@ -206,8 +206,6 @@ static const char *why_broken(enum vh_relay_end why)
 		return "its driver sent what is no message";
 	case VH_RELAY_TOO_LARGE:
 		return "its driver's buffers are smaller than a message";
-	case VH_RELAY_BAD_QUEUE:
-		return "its driver broke a queue";
 	default:
 		return NULL;
 	}

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "vvu/blocks.h"
 #include "vvu/vvu_parts.h"
 
 /* Of an offset and a length that old drivers add in 32 bits. */
@@ -140,21 +141,6 @@ static int add_notification(struct vh_vvu_pci *v)
 		   : add_cap(v, VH_VVU_CAP_NOTIFICATION, 0, 0, VH_VIRTIO_PCI_OWN, 4);
 }
 
-static void read_area(void *arg, uint64_t offset, void *buf, size_t len)
-{
-	struct vh_vvu_pci *v = arg;
-
-	memcpy(buf, vh_area_at(v->area, offset), len);
-}
-
-static int write_area(void *arg, uint64_t offset, const void *buf, size_t len)
-{
-	struct vh_vvu_pci *v = arg;
-
-	memcpy(vh_area_at(v->area, offset), buf, len);
-	return 0;
-}
-
 static int add_area(struct vh_vvu_pci *v)
 {
 	const uint8_t bar = v->profile->area_bar;
@@ -162,7 +148,7 @@ static int add_area(struct vh_vvu_pci *v)
 
 	if (!v->area)
 		return 0;
-	err = add_block(v, bar, 0, VH_AREA_SIZE, read_area, write_area);
+	err = vh_add_area_block(&v->regs.fn, bar, v->area);
 	if (!err)
 		err = add_cap(v, VH_VVU_CAP_MEMORY, bar, VH_VVU_SHM_LOG,
 			      VH_AREA_LOG_OFFSET, VH_AREA_HALF);
@@ -170,21 +156,6 @@ static int add_area(struct vh_vvu_pci *v)
 		err = add_cap(v, VH_VVU_CAP_MEMORY, bar, VH_VVU_SHM_INFLIGHT,
 			      VH_AREA_INFLIGHT_OFFSET, VH_AREA_HALF);
 	return err;
-}
-
-static void read_window(void *arg, uint64_t offset, void *buf, size_t len)
-{
-	struct vh_vvu_pci *v = arg;
-
-	v->window->ops->read(v->window, offset, buf, len);
-}
-
-static int write_window(void *arg, uint64_t offset, const void *buf, size_t len)
-{
-	struct vh_vvu_pci *v = arg;
-
-	v->window->ops->write(v->window, offset, buf, len);
-	return 0;
 }
 
 static int add_window(struct vh_vvu_pci *v)
@@ -195,8 +166,8 @@ static int add_window(struct vh_vvu_pci *v)
 
 	if (!size)
 		return 0;
-	err = add_block(v, p->window_bar, p->window_offset, size, read_window,
-			write_window);
+	err = vh_add_window_block(&v->regs.fn, p->window_bar, p->window_offset,
+				  v->window);
 	return err ? err
 		   : add_cap(v, VH_VVU_CAP_MEMORY, p->window_bar, VH_VVU_SHM_MEMORY,
 			     p->window_offset, (uint32_t)(size < limit ? size : limit));

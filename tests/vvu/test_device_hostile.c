@@ -61,7 +61,9 @@ static void a_message_longer_than_it_says_breaks_the_device(void **state)
 
 static void a_message_larger_than_any_breaks_the_device(void **state)
 {
-	static const uint8_t big[12 + VH_MAX_PAYLOAD + 1] = {1, 0, 0, 0, 5};
+	/* Cut off where the largest one ends it would be one. */
+	static const uint8_t big[12 + VH_MAX_PAYLOAD + 1] = {
+		1, 0, 0, 0, 5, 0, 0, 0, VH_MAX_PAYLOAD & 0xff, VH_MAX_PAYLOAD >> 8};
 
 	send_nonsense(*state, big, sizeof(big));
 }

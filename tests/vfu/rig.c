@@ -118,6 +118,8 @@ static int own_read(void *arg, unsigned region, uint64_t offset, void *buf, size
 {
 	struct rig *rig = arg;
 
+	if (region == 0 && offset == RIG_BROKEN)
+		return -EIO;
 	if (region == VH_VFU_REGION_CONFIG)
 		return vh_pci_config_read(&rig->fn, offset, buf, len);
 	return vh_pci_bar_read(&rig->fn, region, offset, buf, len);
@@ -128,6 +130,8 @@ static int own_write(void *arg, unsigned region, uint64_t offset, const void *bu
 {
 	struct rig *rig = arg;
 
+	if (region == 0 && offset == RIG_BROKEN)
+		return -EIO;
 	if (region == VH_VFU_REGION_CONFIG)
 		return vh_pci_config_write(&rig->fn, offset, buf, len);
 	return vh_pci_bar_write(&rig->fn, region, offset, buf, len);
@@ -150,7 +154,8 @@ static int own_added(void *arg, const struct vh_vfu_dma *d)
 {
 	struct rig *rig = arg;
 
-	(void)d;
+	if (d->iova == RIG_UNWANTED)
+		return -EACCES;
 	rig->n_added++;
 	if (!rig->slow_adding)
 		return 0;

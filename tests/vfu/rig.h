@@ -25,8 +25,10 @@
 #define RIG_BAR2     0x10000u
 #define RIG_PAGE     4096u
 #define RIG_VECTORS  20u
-#define RIG_REGISTER 0x10u /* of BAR 0: has a doorbell's eventfd          */
-#define RIG_SLOW     0x20u /* of BAR 0: a write there ends when it is told */
+#define RIG_REGISTER 0x10u	     /* of BAR 0: has a doorbell's eventfd          */
+#define RIG_SLOW     0x20u	     /* of BAR 0: a write there ends when it is told */
+#define RIG_BROKEN   0x30u	     /* of BAR 0: accesses there fail                */
+#define RIG_UNWANTED 0x7000000000ull /* memory there is refused                */
 
 struct rig {
 	char dir[32], path[64], address[96];

@@ -303,6 +303,19 @@ static int mask_intx(struct rig *rig, uint32_t action)
 			    NULL, 0);
 }
 
+static int mask_byte(struct rig *rig, uint32_t action, uint8_t byte)
+{
+	const struct vh_vfu_irq_set head = {.argsz = 21,
+					    .flags = VH_VFU_SET_BOOL | action,
+					    .index = VH_VFU_IRQ_INTX,
+					    .count = 1};
+	uint8_t ask[21];
+
+	memcpy(ask, &head, sizeof(head));
+	ask[20] = byte;
+	return vfu_ask(&rig->c, VH_VFU_SET_IRQS, ask, sizeof(ask), NULL, 0);
+}
+
 static void the_pin_is_signalled_once_until_it_is_unmasked(void **state)
 {
 	struct rig *rig = *state;
@@ -350,6 +363,40 @@ static void a_pin_that_is_masked_waits(void **state)
 	rig_do(rig, raise_intx);
 	assert_int_equal(rig_signalled(fd), 0);
 	assert_int_equal(mask_intx(rig, VH_VFU_SET_UNMASK), 0);
+	assert_int_equal(rig_signalled(fd), 1);
+	close(fd);
+}
+
+static void a_mask_may_come_as_bytes(void **state)
+{
+	struct rig *rig = *state;
+	const int fd = rig_eventfd();
+
+	rig_open(rig);
+	rig_connect(rig);
+	assert_int_equal(set_intx(rig, fd), 0);
+	assert_int_equal(mask_byte(rig, VH_VFU_SET_MASK, 0), 0);
+	rig_do(rig, raise_intx);
+	assert_int_equal(rig_signalled(fd), 1);
+	assert_int_equal(mask_byte(rig, VH_VFU_SET_UNMASK, 1), 0);
+	assert_int_equal(rig_signalled(fd), 1);
+	assert_int_equal(mask_byte(rig, VH_VFU_SET_UNMASK, 0), 0);
+	assert_int_equal(rig_signalled(fd), 0);
+	close(fd);
+}
+
+static void a_vector_that_is_masked_is_signalled_for_the_client_knows_better(void **state)
+{
+	struct rig *rig = *state;
+	const int fd = rig_eventfd();
+
+	rig_open(rig);
+	rig_connect(rig);
+	assert_int_equal(vfu_set_vector(&rig->c, 0, fd), 0);
+	assert_int_equal(vfu_set_irqs(&rig->c, VH_VFU_IRQ_MSIX,
+				      VH_VFU_SET_NONE | VH_VFU_SET_MASK, 0, 1, NULL, 0),
+			 0);
+	rig_do(rig, raise_all);
 	assert_int_equal(rig_signalled(fd), 1);
 	close(fd);
 }
@@ -439,6 +486,9 @@ int main(void)
 		RIG_TEST(the_pin_is_signalled_once_until_it_is_unmasked),
 		RIG_TEST(a_pin_that_was_lowered_is_not_signalled_when_it_is_unmasked),
 		RIG_TEST(a_pin_that_is_masked_waits),
+		RIG_TEST(a_mask_may_come_as_bytes),
+		RIG_TEST(
+			a_vector_that_is_masked_is_signalled_for_the_client_knows_better),
 		RIG_TEST(a_pin_that_is_raised_is_signalled_when_somebody_listens),
 		RIG_TEST(an_eventfd_of_the_client_unmasks_the_pin),
 		RIG_TEST(a_pin_that_unmasks_itself_ends_up_silent),

@@ -447,6 +447,28 @@ static void a_client_that_never_reads_stops_being_read(void **state)
 	}
 }
 
+static void descriptors_of_answers_that_wait_come_with_them(void **state)
+{
+	struct rig *rig = *state;
+	const struct vh_vfu_region_info ask = {.argsz = 4096, .index = 2};
+	unsigned n = 0;
+	uint64_t before;
+
+	rig_open(rig);
+	rig_connect(rig);
+	do {
+		before = rig_stats(rig).messages;
+		for (; can_write(rig->c.fd) && n < 800; n++)
+			assert_int_equal(vfu_send(&rig->c, VH_VFU_GET_REGION_INFO, 0,
+						  &ask, sizeof(ask), NULL, 0),
+					 0);
+	} while (rig_stats(rig).messages != before);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(vfu_recv(&rig->c), 0);
+		assert_int_equal(rig->c.n_fds, 1);
+	}
+}
+
 static void a_client_that_never_reads_can_go(void **state)
 {
 	struct rig *rig = *state;
@@ -593,6 +615,7 @@ int main(void)
 		RIG_TEST(
 			a_client_that_comes_when_there_are_no_descriptors_is_served_later),
 		RIG_TEST(a_client_that_never_reads_stops_being_read),
+		RIG_TEST(descriptors_of_answers_that_wait_come_with_them),
 		RIG_TEST(a_client_that_never_reads_can_go),
 		RIG_TEST(a_reset_keeps_memory_and_forgets_registers),
 		RIG_TEST(a_reset_that_takes_its_time_is_answered_then),

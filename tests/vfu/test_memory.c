@@ -230,6 +230,21 @@ static void mappings_that_overlap_are_refused(void **state)
 	close(fd);
 }
 
+static void memory_that_the_owner_does_not_want_is_refused(void **state)
+{
+	struct rig *rig = *state;
+	const int fd = rig_memory(PAGE);
+	int n;
+
+	rig_open(rig);
+	rig_connect(rig);
+	n = rig_count_fds();
+	assert_int_equal(vfu_dma_map(&rig->c, RIG_UNWANTED, PAGE, fd, 0, RW), -EACCES);
+	assert_int_equal(pieces(rig), 0);
+	assert_int_equal(rig_count_fds(), n);
+	close(fd);
+}
+
 static void the_same_mapping_again_is_no_other(void **state)
 {
 	struct rig *rig = *state;
@@ -554,6 +569,7 @@ int main(void)
 		RIG_TEST(a_map_is_shared_while_nothing_changes),
 		RIG_TEST(mappings_that_make_no_sense_are_refused),
 		RIG_TEST(mappings_that_overlap_are_refused),
+		RIG_TEST(memory_that_the_owner_does_not_want_is_refused),
 		RIG_TEST(the_same_mapping_again_is_no_other),
 		RIG_TEST(a_file_that_comes_a_thousand_times_is_kept_once),
 		RIG_TEST(memory_in_too_many_pieces_is_not_mapped_and_said_so),

@@ -162,6 +162,18 @@ static void an_access_outside_of_its_region_is_refused(void **state)
 	assert_int_equal(rig_stats(rig).writes, 0);
 }
 
+static void a_read_that_fails_gives_ones_and_a_write_is_lost(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t value = 0;
+
+	rig_open(rig);
+	rig_connect(rig);
+	assert_int_equal(vfu_write(&rig->c, 0, RIG_BROKEN, &value, 4), 0);
+	assert_int_equal(vfu_read(&rig->c, 0, RIG_BROKEN, &value, 4), 0);
+	assert_int_equal(value, UINT32_MAX);
+}
+
 static void an_access_of_no_bytes_is_answered_with_its_head(void **state)
 {
 	struct rig *rig = *state;
@@ -428,6 +440,11 @@ static void many_writes_are_as_many_as_they_say(void **state)
 		vfu_ask(&rig->c, VH_VFU_REGION_WRITE_MULTI, &m, sizeof(m), NULL, 0),
 		-EINVAL);
 	m.n = 2;
+	m.w[1].offset = RIG_BAR0; /* outside, which is found when it is its turn */
+	m.w[1].count = 1;
+	assert_int_equal(
+		vfu_ask(&rig->c, VH_VFU_REGION_WRITE_MULTI, &m, sizeof(m), NULL, 0),
+		-EINVAL);
 	m.w[1].count = 9;
 	assert_int_equal(
 		vfu_ask(&rig->c, VH_VFU_REGION_WRITE_MULTI, &m, sizeof(m), NULL, 0),
@@ -493,6 +510,23 @@ static void commands_that_there_are_not_are_refused(void **state)
 			-EINVAL);
 }
 
+static void a_message_of_no_known_type_is_refused(void **state)
+{
+	const struct vh_vfu_device_info ask = {.argsz = 16};
+	struct rig *rig = *state;
+
+	rig_open(rig);
+	rig_connect(rig);
+	for (uint32_t type = 2; type < 16; type++) {
+		assert_int_equal(vfu_send(&rig->c, VH_VFU_GET_INFO, type, &ask,
+					  sizeof(ask), NULL, 0),
+				 0);
+		assert_int_equal(vfu_recv(&rig->c), 0);
+		assert_int_equal(rig->c.reply.flags, 0x21);
+		assert_int_equal(rig->c.reply.error, EINVAL);
+	}
+}
+
 static void a_reply_to_nothing_is_ignored(void **state)
 {
 	struct rig *rig = *state;
@@ -530,6 +564,7 @@ int main(void)
 		RIG_TEST(what_is_mapped_is_what_messages_reach),
 		RIG_TEST(a_region_that_is_not_there_has_no_size),
 		RIG_TEST(an_access_outside_of_its_region_is_refused),
+		RIG_TEST(a_read_that_fails_gives_ones_and_a_write_is_lost),
 		RIG_TEST(an_access_of_no_bytes_is_answered_with_its_head),
 		RIG_TEST(a_write_has_as_many_bytes_as_it_says),
 		RIG_TEST(the_largest_message_is_read_and_the_next_size_is_not),
@@ -547,6 +582,7 @@ int main(void)
 		RIG_TEST(nothing_is_looked_at_while_a_write_is_not_done),
 		RIG_TEST(each_of_many_writes_may_take_its_time),
 		RIG_TEST(commands_that_there_are_not_are_refused),
+		RIG_TEST(a_message_of_no_known_type_is_refused),
 		RIG_TEST(a_reply_to_nothing_is_ignored),
 		RIG_TEST(messages_that_are_too_short_are_refused),
 	};

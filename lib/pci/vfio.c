@@ -110,7 +110,7 @@ static int vfio_gone_fd(const struct vh_pci_host *h)
 /* Let it read and write our memory. */
 static int set_master(struct vh_vfio *v)
 {
-	uint16_t command;
+	uint16_t command = 0;
 	int err = vfio_config_read(&v->h, PCI_COMMAND, &command, sizeof(command));
 
 	command |= PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;

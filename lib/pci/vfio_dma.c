@@ -56,13 +56,13 @@ static void read_caps(struct vh_vfio *v, const struct vfio_iommu_type1_info *inf
 
 void vh_vfio_read_ranges(struct vh_vfio *v)
 {
-	VH_AUTO_FREE struct vfio_iommu_type1_info *info = calloc(1, 4096);
+	union {
+		struct vfio_iommu_type1_info info;
+		uint8_t bytes[4096]; /* with what follows it */
+	} u = {.info = {.argsz = sizeof(u)}};
 
-	if (info) {
-		info->argsz = 4096;
-		if (ioctl(v->container, VFIO_IOMMU_GET_INFO, info) == 0)
-			read_caps(v, info);
-	}
+	if (ioctl(v->container, VFIO_IOMMU_GET_INFO, &u) == 0)
+		read_caps(v, &u.info);
 	if (!v->n_ranges)
 		add_range(v, FIRST_IOVA, LAST_IOVA);
 }

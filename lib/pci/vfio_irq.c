@@ -20,7 +20,7 @@ static int set_irqs(const struct vh_vfio *v, unsigned index, unsigned start,
 		    const int *fd, unsigned n)
 {
 	const size_t bytes = n * sizeof(*fd);
-	VH_AUTO_FREE struct vfio_irq_set *set = calloc(1, sizeof(*set) + bytes);
+	struct vfio_irq_set *set = calloc(1, sizeof(*set) + bytes);
 	int got;
 
 	if (!set)
@@ -34,7 +34,10 @@ static int set_irqs(const struct vh_vfio *v, unsigned index, unsigned start,
 	if (n)
 		memcpy(set->data, fd, bytes);
 	got = ioctl(v->device, VFIO_DEVICE_SET_IRQS, set);
-	return got < 0 ? -errno : got;
+	if (got < 0)
+		got = -errno;
+	free(set);
+	return got;
 }
 
 int vh_vfio_watch_request(struct vh_vfio *v)

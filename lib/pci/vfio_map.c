@@ -49,20 +49,14 @@ static bool read_sparse(struct vh_vfio_region *r, const struct vfio_region_info 
 static int read_region(struct vh_vfio *v, unsigned index)
 {
 	struct vh_vfio_region *r = &v->region[index];
-	uint32_t size = sizeof(struct vfio_region_info);
-	VH_AUTO_FREE struct vfio_region_info *info = calloc(1, 4096);
+	union {
+		struct vfio_region_info info;
+		uint8_t bytes[4096]; /* with what follows it */
+	} u = {.info = {.argsz = sizeof(u), .index = index}};
+	const struct vfio_region_info *info = &u.info;
 
-	if (!info)
-		return -ENOMEM;
-	for (unsigned i = 0; i < 2; i++) {
-		info->argsz = size;
-		info->index = index;
-		if (ioctl(v->device, VFIO_DEVICE_GET_REGION_INFO, info) < 0)
-			return vh_vfio_failed(v, "ask for its BARs", -errno);
-		if (info->argsz <= size || info->argsz > 4096)
-			break;
-		size = info->argsz;
-	}
+	if (ioctl(v->device, VFIO_DEVICE_GET_REGION_INFO, &u) < 0)
+		return vh_vfio_failed(v, "ask for its BARs", -errno);
 	r->size = info->size;
 	r->at = info->offset;
 	if (info->flags & VFIO_REGION_INFO_FLAG_MMAP && !read_sparse(r, info))

@@ -15,11 +15,8 @@
 #include "conn/schemes.h"
 
 static const struct vh_connector_ops *const schemes[] = {
-	&vh_unix_connector,
-	&vh_fd_connector,
-	&vh_loop_connector,
-	&vh_vvu_connector,
-	&vh_vhostpci_connector,
+	&vh_unix_connector, &vh_fd_connector,	    &vh_loop_connector,
+	&vh_vvu_connector,  &vh_vhostpci_connector,
 };
 
 #define N_SCHEMES (sizeof(schemes) / sizeof(schemes[0]))

@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "base/log.h"
 #include "vvu/relay_state.h"
@@ -46,26 +45,6 @@ static const char *const reasons[] = {
 
 static_assert(sizeof(reasons) / sizeof(reasons[0]) == VH_RELAY_HOST_ERROR + 1,
 	      "a reason has no text");
-
-/* ---- What is watched ---- */
-
-static void watch_front(struct vh_relay *r)
-{
-	const bool want = !r->broken && !r->front->is_over &&
-			  (r->accept_early || r->ready);
-	int err = 0;
-
-	if (want == r->watched)
-		return;
-	if (want)
-		err = vh_event_add(r->reactor, &r->readable, EPOLLIN);
-	else
-		vh_event_remove(r->reactor, &r->readable);
-	if (err < 0)
-		vh_log(r, VH_LOG_ERROR, "cannot watch the front-end: %s",
-		       vh_strerror(err));
-	r->watched = want && !err;
-}
 
 /* Read on, or leave what comes in the socket. */
 static void update_hold(struct vh_relay *r)
@@ -119,7 +98,7 @@ static void end(struct vh_relay *r, enum vh_relay_end why)
 		vh_connector_disconnect(r->front);
 	r->is_there = false;
 	forget(r);
-	watch_front(r);
+	vh_relay_update_front(r);
 	vh_log(r, VH_LOG_INFO, "%s; the session is over", reasons[why]);
 }
 
@@ -147,7 +126,7 @@ void vh_relay_set_ready(struct vh_relay *r, bool ready)
 	if (!ready && r->up)
 		end(r, VH_RELAY_DRIVER_CLOSED);
 	r->ready = ready;
-	watch_front(r);
+	vh_relay_update_front(r);
 	if (ready && r->is_there)
 		begin(r);
 }
@@ -347,7 +326,7 @@ static void peer_down(struct vh_relay *r)
 		       "its socket is used up: no other front-end can come");
 	vh_relay_end(r, r->front->at_fault ? VH_RELAY_FRONTEND_ERROR
 					   : VH_RELAY_FRONTEND_CLOSED);
-	watch_front(r);
+	vh_relay_update_front(r);
 }
 
 static void endpoint_lost(struct vh_relay *r, int err)
@@ -355,7 +334,7 @@ static void endpoint_lost(struct vh_relay *r, int err)
 	vh_log(r, VH_LOG_ERROR, "the endpoint is lost: %s", vh_strerror(err));
 	r->broken = true;
 	vh_relay_end(r, VH_RELAY_HOST_ERROR);
-	watch_front(r);
+	vh_relay_update_front(r);
 }
 
 /* False when there is nothing more, or that is left for later. */
@@ -396,23 +375,6 @@ static void on_readable(struct vh_event *ev, uint32_t events)
 
 /* ---- Life ---- */
 
-static int open_front(struct vh_relay *r, const char *address)
-{
-	int err = vh_connector_open(address, VH_ROLE_BACKEND, r->tag, &r->front);
-	size_t len;
-
-	if (err < 0)
-		return err;
-	if (!vh_connector_bytes(r->front, VH_CHANNEL_MAIN, &len)) {
-		vh_log(r, VH_LOG_ERROR, "%s: a front-end must be at a socket", address);
-		return -EINVAL;
-	}
-	r->front->patient = true;
-	r->readable = (struct vh_event){.fd = vh_connector_poll_fd(r->front),
-					.fn = on_readable};
-	return 0;
-}
-
 int vh_relay_create(struct vh_reactor *reactor, const struct vh_relay_params *p,
 		    struct vh_relay **relay)
 {
@@ -436,12 +398,11 @@ int vh_relay_create(struct vh_reactor *reactor, const struct vh_relay_params *p,
 	vh_relay_init_vrings(r);
 	err = vh_relay_init_log(r);
 	if (!err)
-		err = open_front(r, p->front);
+		err = vh_relay_open_front(r, p->front, on_readable);
 	if (err < 0) {
 		vh_relay_destroy(r);
 		return err;
 	}
-	watch_front(r);
 	*relay = r;
 	return 0;
 }
@@ -451,9 +412,7 @@ void vh_relay_destroy(struct vh_relay *r)
 	if (!r)
 		return;
 	vh_relay_reset(r);
-	if (r->watched)
-		vh_event_remove(r->reactor, &r->readable);
-	vh_connector_close(r->front);
+	vh_relay_close_front(r);
 	vh_relay_fini_log(r);
 	free(r);
 }

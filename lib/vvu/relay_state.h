@@ -2,7 +2,8 @@
 /*
  * What the files of the relay share:
  *
- *	relay.c		life: peers, sessions, flow
+ *	relay.c		life: sessions, flow
+ *	front.c		where front-ends come
  *	intercept.c	what a message of the front-end means on the host
  *	reply.c		messages of the driver
  *	doorbell.c	eventfds of vrings
@@ -58,19 +59,21 @@ struct vh_relay {
 	enum vh_relay_layout layout;
 
 	/* ---- Life ---- */
-	struct vh_connector *front;
+	char *address;
+	struct vh_connector *front; /* NULL: nobody may come               */
 	struct vh_event readable;
-	bool watched;		 /* .readable is                                       */
-	bool broken;		 /* the endpoint, for good                             */
-	bool is_there;		 /* a front-end is connected                           */
-	bool ready;		 /* the driver                                         */
-	bool up;		 /* both, and it is a session                          */
-	bool in_use;		 /* the window has a table, or is about to get one     */
-	uint64_t driver;	 /* VH_BIT(VH_VVU_F_...), and the largest message      */
-	size_t max_msg;		 /* that the driver takes                              */
-	uint64_t granted;	 /* ... those of them that this session has            */
-	struct vh_filter filter; /* of this session                             */
-	uint64_t protocol;	 /* features of the protocol in force           */
+	struct vh_deferred leave; /* close .front                          */
+	bool watched;		  /* .readable is                                       */
+	bool broken;		  /* the endpoint, for good                             */
+	bool is_there;		  /* a front-end is connected                           */
+	bool ready;		  /* the driver                                         */
+	bool up;		  /* both, and it is a session                          */
+	bool in_use;		  /* the window has a table, or is about to get one     */
+	uint64_t driver;	  /* VH_BIT(VH_VVU_F_...), and the largest message      */
+	size_t max_msg;		  /* that the driver takes                              */
+	uint64_t granted;	  /* ... those of them that this session has            */
+	struct vh_filter filter;  /* of this session                             */
+	uint64_t protocol;	  /* features of the protocol in force           */
 
 	/* ---- To the driver ---- */
 	bool no_room; /* it had no buffer; whatever comes waits             */
@@ -118,6 +121,15 @@ static inline bool vh_relay_granted(const struct vh_relay *r, unsigned feature)
 {
 	return r->granted & VH_BIT(feature);
 }
+
+/* ---- front.c ---- */
+
+/* 0 or -errno (logged). */
+int vh_relay_open_front(struct vh_relay *r, const char *address,
+			void (*readable)(struct vh_event *ev, uint32_t events));
+void vh_relay_close_front(struct vh_relay *r);
+/* The driver became ready, or is not any more; a front-end went. */
+void vh_relay_update_front(struct vh_relay *r);
 
 /* ---- intercept.c ---- */
 

@@ -46,14 +46,14 @@ make_ram()
 	RAM=$dir/ram
 }
 
-# start_vvu NAME [ARG]...: "vhost vvu" until it listens on $LAB_TMP/NAME, for the consumer,
-# and on $LAB_TMP/NAME.pci
+# start_vvu NAME [ARG]...: "vhost vvu" until it listens on $LAB_TMP/NAME.pci and, for the
+# consumer, on $LAB_TMP/NAME (with --accept ready that comes when there is a driver)
 start_vvu()
 {
 	start "$1" "$VHOST" -v vvu --pci "vfio-user:$LAB_TMP/$1.pci" --front "unix:$LAB_TMP/$1" \
 		"${@:2}"
 	wait_for_socket "$1" "$LAB_TMP/$1.pci"
-	wait_for_socket "$1" "$LAB_TMP/$1"
+	[[ "${*:2} " == *"--accept ready "* ]] || wait_for_socket "$1" "$LAB_TMP/$1"
 }
 
 # boot_appliance NAME VVU[:VVU]... [ARG-OF-BOOT]...: and waits for it; it has the functions

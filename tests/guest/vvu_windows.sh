@@ -121,6 +121,7 @@ older()
 	start_vvu older --memory "file:$RAM,size=256M" --accept ready
 	boot_appliance ann older
 	serve_disk vvu
+	wait_for_socket older "$LAB_TMP/older"
 	QEMU=$MACHINES_QEMU QEMU_MAJOR=$(QEMU=$MACHINES_QEMU qemu_major) \
 		consumer_uses older 1024 "ram=$RAM"
 }

@@ -239,9 +239,10 @@ static void accepted_when_ready_nobody_is_accepted_before(void **state)
 
 	dev_open(d, &o);
 	guest_start(d, 0);
-	front_connect(d);
 	assert_int_equal(guest_status(d), 0);
+	assert_int_equal(access(d->front, F_OK), -1);
 	guest_is_ready(d);
+	front_connect(d);
 	guest_hear(d, 0);
 	assert_int_equal(guest_status(d), 3);
 }

@@ -61,20 +61,57 @@ static void with_accept_ready_nobody_is_let_in_before_the_driver(void **state)
 
 	x->params.accept_early = false;
 	relay_renew(x);
-	relay_connect(x);
-	relay_say(x, VH_MSG_GET_FEATURES, PLAIN, NULL, 0, NULL, 0);
-	assert_int_equal(rig_logged("a front-end waits for the driver"), 0);
+	relay_drive(x);
+	assert_false(rig_path_exists(x->rig));
+	for (unsigned i = 0; i < 3; i++) {
+		vh_relay_set_ready(x->relay, true);
+		relay_connect(x);
+		relay_say(x, VH_MSG_GET_FEATURES, PLAIN, NULL, 0, NULL, 0);
+		relay_next(x, VH_MSG_GET_FEATURES);
+		if (i == 1)
+			vh_relay_set_ready(x->relay, false);
+		else
+			relay_hang_up(x);
+		relay_drive(x);
+		assert_false(rig_path_exists(x->rig));
+	}
+	assert_string_equal(x->guest.order, "UMDUMUMD");
+}
+
+static void with_accept_ready_a_driver_that_is_back_at_once_loses_nobody(void **state)
+{
+	struct relay_rig *x = *state;
+	int second;
+
+	x->params.accept_early = false;
+	relay_renew(x);
 	vh_relay_set_ready(x->relay, true);
-	assert_string_equal(x->guest.order, "");
-	relay_next(x, VH_MSG_GET_FEATURES);
-	assert_string_equal(x->guest.order, "UM");
-	relay_hang_up(x);
-	assert_string_equal(x->guest.order, "UMD");
 	relay_connect(x);
-	assert_string_equal(x->guest.order, "UMD");
+	second = peer_connect(x->rig->path);
+	peer_ask(second, VH_MSG_SET_OWNER);
+	vh_relay_set_ready(x->relay, false);
+	vh_relay_set_ready(x->relay, true);
+	relay_next(x, VH_MSG_SET_OWNER);
+	assert_string_equal(x->guest.order, "UUM");
+	close(second);
+}
+
+static void with_accept_ready_a_path_that_is_gone_is_no_end(void **state)
+{
+	struct relay_rig *x = *state;
+	char away[80];
+
+	x->params.accept_early = false;
+	relay_renew(x);
+	snprintf(away, sizeof(away), "%s-away", x->rig->dir);
+	assert_int_equal(rename(x->rig->dir, away), 0);
 	vh_relay_set_ready(x->relay, true);
 	relay_drive(x);
-	assert_string_equal(x->guest.order, "UMDU");
+	assert_int_equal(rename(away, x->rig->dir), 0);
+	vh_relay_set_ready(x->relay, false);
+	vh_relay_set_ready(x->relay, true);
+	relay_connect(x);
+	assert_true(vh_relay_is_up(x->relay));
 }
 
 /* ---- Who goes ---- */
@@ -440,6 +477,9 @@ int main(void)
 		RELAY_TEST_OLD(a_front_end_waits_for_a_driver),
 		RELAY_TEST_OLD(a_front_end_that_waited_and_went_is_no_session),
 		RELAY_TEST_OLD(with_accept_ready_nobody_is_let_in_before_the_driver),
+		RELAY_TEST_OLD(
+			with_accept_ready_a_driver_that_is_back_at_once_loses_nobody),
+		RELAY_TEST_OLD(with_accept_ready_a_path_that_is_gone_is_no_end),
 		RELAY_TEST(a_front_end_that_goes_ends_the_session_for_both),
 		RELAY_TEST(a_driver_that_goes_closes_the_front_end),
 		RELAY_TEST(a_reset_ends_the_session_without_a_word),

@@ -55,6 +55,14 @@ so "stat --json tells of devices" json_has \
 	stat unix:ctl --once --json
 stop
 
+start vvu --pci vfio-user:vmm --front unix:front --control unix:ctl
+wait_until test -S ctl
+relay=relays/0
+so "stat --json tells of a relay" json_has \
+	"ok,$relay/name,$relay/personality,$relay/front,$relay/driver,$relay/session,$relay/status,$relay/broken,$relay/sessions,$relay/to_driver,$relay/to_frontend,$relay/kicks,$relay/doorbells,$relay/faults,$relay/vmm_clients,$relay/vmm_messages,$relay/vmm_reads,$relay/vmm_writes,$relay/interrupts" \
+	stat unix:ctl --once --json
+stop
+
 so "demo --json tells what it counted" json_has \
 	"seconds,frames,bytes,damaged,duplicated,reordered,lost,rng_bytes,ok" \
 	demo --seconds 1 --json

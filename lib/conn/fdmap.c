@@ -142,14 +142,15 @@ static int mmap_failed(const struct vh_fdmap_rules *rules, const struct vh_fdmap
 static int map_pages(const struct vh_fdmap_rules *rules, const struct vh_fdmap_piece *p,
 		     uint64_t page, struct fd_mapping *f)
 {
+	const int prot = f->m.readonly ? PROT_READ : PROT_READ | PROT_WRITE;
 	const uint64_t start = p->offset & ~(page - 1);
 	const uint64_t len = (p->offset + p->size - start + page - 1) & ~(page - 1);
 
 	if (len > SIZE_MAX / 2)
 		return mmap_failed(rules, p, -ENOMEM);
 	f->base_len = (size_t)len;
-	f->base = mmap(NULL, f->base_len, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_NORESERVE, p->fd, (off_t)start);
+	f->base = mmap(NULL, f->base_len, prot, MAP_SHARED | MAP_NORESERVE, p->fd,
+		       (off_t)start);
 	if (f->base == MAP_FAILED)
 		return mmap_failed(rules, p, -errno);
 	madvise(f->base, f->base_len, MADV_DONTDUMP);
@@ -165,8 +166,8 @@ static uint64_t page_of(const struct stat *st, const struct statfs *fs)
 	return vh_is_power_of_two(size) ? size : (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-int vh_fdmap_piece(const struct vh_fdmap_rules *rules, const struct vh_fdmap_piece *p,
-		   struct vh_mapping **mapping)
+static int map_piece(const struct vh_fdmap_rules *rules, const struct vh_fdmap_piece *p,
+		     bool readonly, struct vh_mapping **mapping)
 {
 	struct fd_mapping *f;
 	struct statfs fs;
@@ -188,6 +189,7 @@ int vh_fdmap_piece(const struct vh_fdmap_rules *rules, const struct vh_fdmap_pie
 				       .dev = st.st_dev,
 				       .ino = st.st_ino,
 				       .offset = p->offset,
+				       .readonly = readonly,
 				       .unmap = mapping_unmap}};
 	err = map_pages(rules, p, page_of(&st, &fs), f);
 	if (err < 0)
@@ -195,6 +197,12 @@ int vh_fdmap_piece(const struct vh_fdmap_rules *rules, const struct vh_fdmap_pie
 	else
 		*mapping = &f->m;
 	return err;
+}
+
+int vh_fdmap_piece(const struct vh_fdmap_rules *rules, const struct vh_fdmap_piece *p,
+		   struct vh_mapping **mapping)
+{
+	return map_piece(rules, p, false, mapping);
 }
 
 /* ---- Tables ---- */
@@ -228,11 +236,18 @@ static struct vh_mapping *find_old(const struct vh_map *old,
 	return o->mapping;
 }
 
-static bool is_file_of(const struct vh_mapping *m, int fd)
+static bool is_readonly(const struct vh_fdmap_rules *rules, int fd)
+{
+	return rules->readonly && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+}
+
+static bool is_file_of(const struct vh_fdmap_rules *rules, const struct vh_mapping *m,
+		       int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && st.st_dev == m->dev && st.st_ino == m->ino;
+	return fstat(fd, &st) == 0 && st.st_dev == m->dev && st.st_ino == m->ino &&
+	       is_readonly(rules, fd) == m->readonly;
 }
 
 static int map_region(const struct vh_fdmap_rules *rules, const struct vh_wire_region *r,
@@ -246,7 +261,7 @@ static int map_region(const struct vh_fdmap_rules *rules, const struct vh_wire_r
 				   .offset = r->offset,
 				   .size = r->size};
 
-	if (same && (p.fd < 0 || is_file_of(same, p.fd))) {
+	if (same && (p.fd < 0 || is_file_of(rules, same, p.fd))) {
 		*mapping = vh_mapping_get(same);
 		return 0;
 	}
@@ -254,7 +269,7 @@ static int map_region(const struct vh_fdmap_rules *rules, const struct vh_wire_r
 	if (p.fd < 0)
 		return refuse(rules, what, "no descriptor came for it");
 	*changed |= same != NULL;
-	return vh_fdmap_piece(rules, &p, mapping);
+	return map_piece(rules, &p, is_readonly(rules, p.fd), mapping);
 }
 
 static void close_fds(struct vh_msg *m)

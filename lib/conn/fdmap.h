@@ -15,6 +15,7 @@
 struct vh_fdmap_rules {
 	const char *tag; /* for the log                                          */
 	bool any_file;	 /* not only shared memory, where no page can be withheld */
+	bool readonly;	 /* of a table: a file that is only to be read is fine   */
 };
 
 /* What is to be mapped; @what names it in the log. */

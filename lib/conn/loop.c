@@ -188,6 +188,7 @@ static int loop_open(const char *rest, char *const *options, enum vh_role role,
 	err = vh_socket_init(&e->s, &vh_loop_connector,
 			     role == VH_ROLE_BACKEND ? &backend : &frontend, role, tag);
 	e->s.any_memory = any_memory;
+	e->s.readonly = true; /* front-ends of ours know what they do */
 	if (!err)
 		err = e->name ? join(e) : -ENOMEM;
 	if (err < 0)

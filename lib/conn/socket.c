@@ -437,6 +437,7 @@ static struct vh_fdmap_rules rules_of(struct vh_connector *c)
 	return (struct vh_fdmap_rules){
 		.tag = c->tag,
 		.any_file = vh_socket_of(c)->any_memory,
+		.readonly = vh_socket_of(c)->readonly,
 	};
 }
 

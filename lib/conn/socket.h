@@ -34,6 +34,7 @@ struct vh_socket {
 	const struct vh_socket_life *life;
 	int epoll, timer, listener;
 	bool any_memory; /* take other files than shared memory                 */
+	bool readonly;	 /* and such as is only to be read                      */
 	bool held;	 /* no messages of the main channel for now             */
 	bool heard;	 /* this peer, or the one before, has sent a message    */
 	bool refused;	 /* it was logged that somebody else wanted to come in  */

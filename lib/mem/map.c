@@ -60,14 +60,17 @@ static struct vh_map *map_alloc(const struct vh_wire_region *r,
 	if (!map)
 		return NULL;
 	*map = (struct vh_map){.refs = 1, .epoch = epoch, .n = n};
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		map->region[i] = (struct vh_map_region){
 			.gpa = r[i].gpa,
 			.uva = r[i].uva,
 			.len = r[i].size,
 			.va = m[i]->addr,
 			.mapping = m[i],
+			.readonly = m[i]->readonly,
 		};
+		map->has_readonly |= m[i]->readonly;
+	}
 	return map;
 }
 
@@ -133,6 +136,13 @@ void *vh_map_uva(const struct vh_map *m, uint64_t uva, uint64_t len)
 	const struct vh_map_region *r = map_find_uva(m, uva, len);
 
 	return r ? r->va + (uva - r->uva) : NULL;
+}
+
+void *vh_map_uva_writable(const struct vh_map *m, uint64_t uva, uint64_t len)
+{
+	const struct vh_map_region *r = map_find_uva(m, uva, len);
+
+	return r && !r->readonly ? r->va + (uva - r->uva) : NULL;
 }
 
 bool vh_map_uva_to_gpa(const struct vh_map *m, uint64_t uva, uint64_t *gpa)

@@ -23,6 +23,7 @@ struct vh_mapping {
 	uint64_t dev, ino; /* of the file behind it; 0, 0 where there is none  */
 	uint64_t offset;   /* in that file                                     */
 	unsigned guard;	   /* 1 + its slot of mem/guard.h; 0: not guarded      */
+	bool readonly;	   /* writing there is a fault                         */
 	void (*unmap)(struct vh_mapping *m); /* undo and free                   */
 };
 
@@ -30,12 +31,14 @@ struct vh_map_region {
 	uint64_t gpa, uva, len;
 	uint8_t *va;
 	struct vh_mapping *mapping;
+	bool readonly;
 };
 
 struct vh_map {
 	unsigned refs;
 	uint32_t epoch; /* chains fetched under an older one may dangle */
 	unsigned n;
+	bool has_readonly;	       /* one of them is */
 	struct vh_map_region region[]; /* sorted by gpa, disjoint         */
 };
 
@@ -54,6 +57,8 @@ void vh_map_put(struct vh_map *m);	     /* NULL is fine */
 
 /* Our address of [uva, uva + len), which must lie in one region; or NULL. */
 void *vh_map_uva(const struct vh_map *m, uint64_t uva, uint64_t len);
+/* The same, to write there, too. */
+void *vh_map_uva_writable(const struct vh_map *m, uint64_t uva, uint64_t len);
 /* The guest physical address of that byte; false if it is in no region. */
 bool vh_map_uva_to_gpa(const struct vh_map *m, uint64_t uva, uint64_t *gpa);
 

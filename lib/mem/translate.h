@@ -37,4 +37,10 @@ static inline uint8_t *vh_map_gpa(const struct vh_map *m, uint64_t gpa, uint64_t
 	return r->va + (gpa - r->gpa);
 }
 
+/* May the region be written to in which vh_map_gpa() has just found something? */
+static inline bool vh_map_is_writable(const struct vh_map *m, const unsigned *hint)
+{
+	return !m->has_readonly || !m->region[*hint].readonly;
+}
+
 #endif

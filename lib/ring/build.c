@@ -86,6 +86,9 @@ int vh_chain_add(struct vh_ring *r, struct vh_chain *c, uint64_t gpa, uint32_t l
 
 		if (!va)
 			return vh_ring_break(r, "a buffer is outside of guest memory");
+		if (writable && !vh_map_is_writable(r->map, &r->hint))
+			return vh_ring_break(r, "a buffer to write is in memory that is "
+						"only to be read");
 		err = chain_add_seg(r, c, gpa, (uint32_t)here, va, writable);
 		gpa += here;
 		len -= (uint32_t)here;

@@ -53,7 +53,8 @@ static inline bool vh_chain_set(struct vh_ring *r, struct vh_chain *c, uint64_t 
 	uint64_t whole = len;
 	uint8_t *va = vh_map_gpa(r->map, gpa, &whole, &r->hint);
 
-	if (!va || whole != len || !len)
+	if (!va || whole != len || !len ||
+	    (writable && !vh_map_is_writable(r->map, &r->hint)))
 		return false;
 	c->inl[0].va = va;
 	c->inl[0].gpa = gpa;

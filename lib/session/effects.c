@@ -223,7 +223,7 @@ static void lay_out(struct vh_session *s, const struct vh_vring *r, struct vh_vi
 	v->layout = (struct vh_ring_layout){
 		.desc = vh_map_uva(s->map, r->addr.desc, 16 * n),
 		.avail = vh_map_uva(s->map, r->addr.avail, 6 + 2 * n),
-		.used = vh_map_uva(s->map, r->addr.used, 6 + 8 * n),
+		.used = vh_map_uva_writable(s->map, r->addr.used, 6 + 8 * n),
 		.num = r->num,
 		.log_used = r->addr.flags & VH_VRING_F_LOG,
 		.log_gpa = r->addr.log,

@@ -299,6 +299,33 @@ static void memory_that_we_may_not_write_is_refused(void **state)
 	close(fd);
 }
 
+/* Between the two ends of a loop, where somebody checks each buffer. */
+static void memory_that_is_to_be_read_is_marked_where_it_is_taken(void **state)
+{
+	static const struct vh_fdmap_rules rules = {.tag = "test", .readonly = true};
+	const struct vh_wire_region r = {.size = PAGE};
+	int fd = rig_memfd(PAGE), reader;
+	struct vh_mapping *m;
+	struct vh_map *map;
+	char path[40];
+
+	(void)state;
+	assert_int_equal(pwrite(fd, "abc", 4, 0), 4);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	reader = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(map_one(&rules, &r, reader, &m), 0);
+	assert_string_equal(m->addr, "abc");
+	assert_int_equal(vh_map_create(&r, &m, 1, 1, &map), 0);
+	assert_non_null(vh_map_uva(map, 0, 4));
+	assert_null(vh_map_uva_writable(map, 0, 4));
+	vh_map_put(map);
+	assert_int_equal(map_one(&rules, &r, fd, &m), 0);
+	assert_false(m->readonly);
+	vh_mapping_put(m);
+	close(reader);
+	close(fd);
+}
+
 static void too_many_mappings_name_their_limit(void **state)
 {
 	const struct vh_wire_region r = {.size = PAGE};
@@ -418,6 +445,7 @@ int main(void)
 		RIG_TEST(a_file_of_another_file_system_needs_an_option),
 		RIG_TEST(any_memory_is_an_option_of_each_scheme),
 		RIG_TEST(memory_that_we_may_not_write_is_refused),
+		RIG_TEST(memory_that_is_to_be_read_is_marked_where_it_is_taken),
 		RIG_TEST(too_many_mappings_name_their_limit),
 		RIG_TEST(the_offset_of_a_log_is_applied_once),
 		RIG_TEST(a_log_that_its_file_does_not_hold_is_refused),

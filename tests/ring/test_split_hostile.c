@@ -227,6 +227,44 @@ static void a_buffer_outside_of_memory_breaks_the_ring(void **state)
 	}
 }
 
+static void protect(struct guest *g, uint64_t gpa)
+{
+	for (unsigned i = 0; i < g->map->n; i++)
+		g->map->region[i].readonly |= g->map->region[i].gpa == gpa;
+	g->map->has_readonly = true;
+}
+
+static void a_buffer_to_write_in_memory_to_read_breaks_the_ring(void **state)
+{
+	static const struct {
+		uint64_t gpa;
+		uint32_t len;
+	} bad[] = {{LOW, 4}, {LOW + 16, 0xfff0}, {HIGH - 4, 8}};
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct guest g;
+
+		guest_make(&g, 16);
+		protect(&g, LOW);
+		guest_offer_buffer(&g, 0, bad[i].gpa, bad[i].len, WRITE);
+		expect_broken(&g, "only to be read");
+		guest_free(&g);
+	}
+}
+
+static void memory_to_read_is_read_and_other_memory_is_written(void **state)
+{
+	struct guest g;
+
+	guest_make(&g, 16);
+	protect(&g, LOW);
+	guest_desc(&g, 0, LOW, 4, NEXT, 1);
+	guest_desc(&g, 1, HIGH, 4, WRITE, 0);
+	guest_offer(&g, 0);
+	assert_int_equal(vh_chain_writable(pop_one(&g)), 4);
+	guest_free(&g);
+}
+
 static void a_buffer_that_wraps_breaks_the_ring(void **state)
 {
 	check_buffer(UINT64_MAX, 2, 0, 0, "wraps");
@@ -439,6 +477,8 @@ int main(void)
 		cmocka_unit_test(a_loop_of_empty_descriptors_breaks_the_ring),
 		cmocka_unit_test(a_readable_buffer_behind_a_writable_one_breaks_the_ring),
 		cmocka_unit_test(a_buffer_outside_of_memory_breaks_the_ring),
+		cmocka_unit_test(a_buffer_to_write_in_memory_to_read_breaks_the_ring),
+		cmocka_unit_test(memory_to_read_is_read_and_other_memory_is_written),
 		cmocka_unit_test(a_buffer_that_wraps_breaks_the_ring),
 		cmocka_unit_test(unknown_flags_are_ignored),
 		cmocka_unit_test(a_chain_of_4_gib_breaks_the_ring),

@@ -12,6 +12,8 @@
 
 #define TIMEOUT_S 20 /* what does not come by then never does */
 
+/* Calls with a timeout are not begun again after a signal, as io_uring has them. */
+
 /* As QEMU 11.1 sends it. */
 static const char qemu_json[] =
 	"{\"capabilities\": {\"max_msg_fds\": 16, \"max_data_xfer_size\": 1048576, "
@@ -31,7 +33,7 @@ static int connect_with(struct vfu_client *c, const char *path)
 	c->payload = malloc(VH_VFU_MAX_MSG);
 	if (!c->payload)
 		return -ENOMEM;
-	if (connect(c->fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	if (TEMP_FAILURE_RETRY(connect(c->fd, (struct sockaddr *)&a, sizeof(a))) < 0 ||
 	    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
 	    setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
 		return -errno;
@@ -106,7 +108,7 @@ int vfu_send_bytes(struct vfu_client *c, const void *bytes, size_t len, const in
 		memcpy(CMSG_DATA(&space.align), fds, n_fds * sizeof(int));
 	}
 	while (iov.iov_len) {
-		const ssize_t n = sendmsg(c->fd, &h, MSG_NOSIGNAL);
+		const ssize_t n = TEMP_FAILURE_RETRY(sendmsg(c->fd, &h, MSG_NOSIGNAL));
 
 		if (n < 0)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
@@ -171,7 +173,7 @@ int vfu_recv(struct vfu_client *c)
 	ssize_t n;
 
 	drop_fds(c);
-	n = recvmsg(c->fd, &h, MSG_CMSG_CLOEXEC);
+	n = TEMP_FAILURE_RETRY(recvmsg(c->fd, &h, MSG_CMSG_CLOEXEC));
 	if (n <= 0)
 		return read_failed(n);
 	keep_fds(c, &h);
@@ -181,7 +183,8 @@ int vfu_recv(struct vfu_client *c)
 	c->len = c->reply.size - sizeof(c->reply);
 	if (!c->len)
 		return 0;
-	n = recv(c->fd, c->payload, c->len, c->len > 32768 ? MSG_WAITALL : 0);
+	n = TEMP_FAILURE_RETRY(
+		recv(c->fd, c->payload, c->len, c->len > 32768 ? MSG_WAITALL : 0));
 	if (n <= 0)
 		return read_failed(n);
 	return (size_t)n == c->len ? 0 : -EBADMSG;

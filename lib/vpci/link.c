@@ -42,7 +42,7 @@ static int attach_regions(struct vh_vpci *v, struct vh_msg *m,
 		const int fd = vh_vpci_memory_fd(v, r[i].gpa);
 
 		if (fd < 0)
-			return -EBADF;
+			return fd;
 		m->fds[m->n_fds++] = fd;
 	}
 	return 0;
@@ -62,7 +62,14 @@ static int attach_call(struct vh_vpci *v, struct vh_msg *m)
 	return 0;
 }
 
-/* The fds that go with @m: all are borrowed, but for the channel's. */
+/* Whose messages' fds are there for them alone; others are borrowed. */
+static bool owns_fds(const struct vh_msg *m)
+{
+	return m->id == VH_MSG_SET_BACKEND_REQ_FD || m->id == VH_MSG_SET_MEM_TABLE ||
+	       m->id == VH_MSG_ADD_MEM_REG;
+}
+
+/* The fds that go with @m. */
 static int attach_fds(struct vh_vpci *v, struct vh_msg *m)
 {
 	switch (m->id) {
@@ -87,7 +94,7 @@ static int attach_fds(struct vh_vpci *v, struct vh_msg *m)
 
 static void detach_fds(struct vh_msg *m)
 {
-	if (m->id == VH_MSG_SET_BACKEND_REQ_FD)
+	if (owns_fds(m))
 		vh_msg_close(m);
 	m->n_fds = 0;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The VMM's memory, as the back-end gets it: a region for each piece that has a file and
- * may be written to, whose gpa and uva are both the VMM's address.  Others are holes.
+ * may be read, whose gpa and uva are both the VMM's address.  Others are holes.  What may
+ * not be written to, as a guest's IOMMU has it of buffers that a device only reads, comes
+ * as a file that is open for reading.
  *
  * While a guest boots, hundreds of pieces come and go, so the back-end gets none before
  * the driver is ready.  From then on the VMM is answered when the back-end has what came,
@@ -9,13 +11,15 @@
  * the VMM takes away is taken from it first.  Control thread.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 
 #include "base/log.h"
 #include "vpci/private.h"
 
 static bool is_usable(const struct vh_vfu_dma *d)
 {
-	return d->fd >= 0 && d->readable && d->writable;
+	return d->fd >= 0 && d->readable;
 }
 
 static bool is_wanted(const struct vh_frontend *fe, uint64_t gpa)
@@ -82,7 +86,7 @@ int vh_vpci_dma_removed(void *arg, const struct vh_vfu_dma *d)
 
 struct search {
 	uint64_t gpa;
-	int fd;
+	const struct vh_vfu_dma *found;
 };
 
 static void look_at(void *arg, const struct vh_vfu_dma *d)
@@ -90,13 +94,27 @@ static void look_at(void *arg, const struct vh_vfu_dma *d)
 	struct search *s = arg;
 
 	if (d->iova == s->gpa)
-		s->fd = d->fd;
+		s->found = d;
+}
+
+/* A file that is open for reading and writing, once more, for reading. */
+static int open_to_read(int fd)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 int vh_vpci_memory_fd(const struct vh_vpci *v, uint64_t gpa)
 {
-	struct search s = {.gpa = gpa, .fd = -1};
+	struct search s = {.gpa = gpa};
 
 	vh_vfu_dma_each(v->vfu, look_at, &s);
-	return s.fd;
+	if (!s.found || s.found->fd < 0)
+		return -EBADF;
+	if (!s.found->writable)
+		return open_to_read(s.found->fd);
+	return fcntl(s.found->fd, F_DUPFD_CLOEXEC, 0);
 }

@@ -107,7 +107,7 @@ void vh_vpci_config_changed(struct vh_vpci *v);
 void vh_vpci_use_memory(struct vh_vpci *v);
 int vh_vpci_dma_added(void *arg, const struct vh_vfu_dma *d);
 int vh_vpci_dma_removed(void *arg, const struct vh_vfu_dma *d);
-/* The fd of the piece of memory at @gpa, borrowed; -1: there is none. */
+/* An fd of the piece of memory at @gpa, which is the caller's; or -errno. */
 int vh_vpci_memory_fd(const struct vh_vpci *v, uint64_t gpa);
 
 /* ---- tasks.c ---- */

@@ -125,7 +125,7 @@ void rig_do(struct rig *rig, void (*fn)(struct rig *rig))
 
 	sem_init(&c.done, 0, 0);
 	assert_int_equal(vh_reactor_post(rig->pair.reactor[0], call_it, &c), 0);
-	assert_int_equal(sem_wait(&c.done), 0);
+	assert_int_equal(TEMP_FAILURE_RETRY(sem_wait(&c.done)), 0);
 	sem_destroy(&c.done);
 }
 
@@ -248,7 +248,7 @@ void vmm_wait(int fd)
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 	uint64_t n;
 
-	assert_int_equal(poll(&p, 1, TIMEOUT_MS), 1);
+	assert_int_equal(TEMP_FAILURE_RETRY(poll(&p, 1, TIMEOUT_MS)), 1);
 	assert_int_equal(read(fd, &n, sizeof(n)), sizeof(n));
 }
 
@@ -304,7 +304,7 @@ bool vmm_hears_nothing(const struct vmm *m)
 {
 	struct pollfd p = {.fd = m->c->fd, .events = POLLIN};
 
-	return poll(&p, 1, SOON_MS) == 0;
+	return TEMP_FAILURE_RETRY(poll(&p, 1, SOON_MS)) == 0;
 }
 
 void vmm_expect_broken(struct vmm *m)

@@ -131,18 +131,53 @@ static void it_stays_over_a_reset(void **state)
 	close_all(&m, rig);
 }
 
-static void memory_without_a_file_or_that_is_read_only_is_a_hole(void **state)
+static void memory_without_a_file_is_a_hole(void **state)
 {
 	struct rig *rig = *state;
 	struct vmm m;
 
 	open_running(&m, rig);
-	map(&m, ELSEWHERE, PAGE, VH_VFU_DMA_READABLE);
-	assert_int_equal(vfu_dma_map(m.c, ELSEWHERE + PAGE, PAGE, -1, 0, RW), 0);
+	assert_int_equal(vfu_dma_map(m.c, ELSEWHERE, PAGE, -1, 0, RW), 0);
 	assert_int_equal(count_regions(rig), 1);
 	vmm_use(&m, 0);
-	add_elsewhere(&m, 0, ELSEWHERE + PAGE);
+	add_elsewhere(&m, 0, ELSEWHERE);
 	vmm_expect_broken(&m);
+	close_all(&m, rig);
+}
+
+/* As a guest's IOMMU has it of what a disk is to write. */
+static void memory_that_is_to_be_read_is_not_written(void **state)
+{
+	const struct iovec iov = {.iov_base = (void *)ELSEWHERE, .iov_len = 64};
+	struct rig *rig = *state;
+	struct vmm m;
+
+	open_running(&m, rig);
+	map(&m, ELSEWHERE, PAGE, VH_VFU_DMA_READABLE);
+	vmm_add(&m, 0, &iov, 1, 0);
+	vmm_get(&m, 0);
+	add_elsewhere(&m, 1, ELSEWHERE);
+	vmm_expect_broken(&m);
+	assert_int_equal(rig_logged("only to be read"), 1);
+	close_all(&m, rig);
+}
+
+static void no_ring_is_in_memory_that_is_to_be_read(void **state)
+{
+	struct rig *rig = *state;
+	struct vmm m;
+
+	open_running(&m, rig);
+	map(&m, ELSEWHERE, 0x4000, VH_VFU_DMA_READABLE);
+	vmm_begin(&m, 0);
+	assert_int_equal(vh_virtio_drv_enable(&m.drv, 0, 256, ELSEWHERE,
+					      ELSEWHERE + 0x1000, ELSEWHERE + 0x2000,
+					      0xffff),
+			 0);
+	assert_int_equal(vh_virtio_drv_ready(&m.drv), 0);
+	assert_int_equal(vh_virtio_drv_notify(&m.drv, 0), 0);
+	vmm_start(&m, 0, 2);
+	vmm_use(&m, 0);
 	close_all(&m, rig);
 }
 
@@ -322,7 +357,9 @@ int main(void)
 		RIG_TEST(memory_that_comes_while_rings_run_is_used),
 		RIG_TEST(memory_comes_to_the_device_when_its_driver_is_ready),
 		RIG_TEST(it_stays_over_a_reset),
-		RIG_TEST(memory_without_a_file_or_that_is_read_only_is_a_hole),
+		RIG_TEST(memory_without_a_file_is_a_hole),
+		RIG_TEST(memory_that_is_to_be_read_is_not_written),
+		RIG_TEST(no_ring_is_in_memory_that_is_to_be_read),
 		RIG_TEST(memory_of_a_kind_that_is_not_taken_is_a_hole),
 		RIG_TEST(what_goes_is_answered_when_no_chain_is_in_it),
 		RIG_TEST(rings_run_on_meanwhile),

@@ -23,6 +23,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "spec/vhost_user.h"
 #include "vvu/adapter.h"
 
 #define MEMORY	   (8ull << 20)
@@ -252,6 +253,57 @@ static void memory_of_another_file_is_refused(void **state)
 	write_and_read(s, 3);
 }
 
+/* ---- Requests in flight ---- */
+
+static void drive_tracked(struct stage *s)
+{
+	const struct vh_client_params p = {.size = sizeof(p),
+					   .address = s->front,
+					   .features = FEATURES,
+					   .memory = 1 << 20,
+					   .file = s->memory,
+					   .track = true};
+	struct disk *d = &s->disk;
+
+	vh_client_destroy(d->client);
+	assert_int_equal(vh_client_create(&p, &d->client), 0);
+	assert_int_equal(vh_client_connect(d->client), 0);
+	assert_int_equal(vh_client_start(d->client, 1, 256), 0);
+	d->header = vh_client_alloc(d->client, 4096, 4096);
+	d->status = d->header + 2048;
+	d->data = vh_client_alloc(d->client, (256u << 10) + 1, 4096);
+	assert_non_null(d->data);
+}
+
+/* The driver's process ends, and another one begins; the front-end stays. */
+static void restart_driver(struct stage *s)
+{
+	const struct disk was = s->disk;
+
+	s->disk.client = NULL;
+	disk_close(&s->disk);
+	disk_serve(&s->disk, s->driver, memory_disk);
+	s->disk.client = was.client;
+	s->disk.header = was.header;
+	s->disk.status = was.status;
+	s->disk.data = was.data;
+}
+
+static void what_is_in_flight_is_noted_in_the_area(void **state)
+{
+	struct stage *s = *state;
+	struct vh_client_info info;
+
+	drive_tracked(s);
+	vh_client_info(s->disk.client, &info);
+	assert_true(info.protocol_features & VH_BIT(VH_PF_INFLIGHT_SHMFD));
+	write_and_read(s, 5);
+	restart_driver(s);
+	assert_int_equal(vh_client_connect(s->disk.client), 0);
+	write_and_read(s, 6);
+	assert_int_equal(stats(s)->relay.faults, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -264,6 +316,7 @@ int main(void)
 		T(many_sessions_leave_no_fd_behind),
 		T(a_driver_comes_again),
 		T(memory_of_another_file_is_refused),
+		T(what_is_in_flight_is_noted_in_the_area),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

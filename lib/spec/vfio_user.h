@@ -160,6 +160,11 @@ struct vh_vfu_region_access {
 	uint8_t data[];
 };
 
+struct vh_vfu_dma_access {
+	uint64_t iova, count;
+	uint8_t data[];
+};
+
 struct vh_vfu_multi_write {
 	uint64_t offset;
 	uint32_t region, count;
@@ -179,6 +184,7 @@ static_assert(sizeof(struct vh_vfu_io_fd_entry) == 40, "wire");
 static_assert(sizeof(struct vh_vfu_irq_info) == 16, "wire");
 static_assert(sizeof(struct vh_vfu_irq_set) == 20, "wire");
 static_assert(sizeof(struct vh_vfu_region_access) == 16, "wire");
+static_assert(sizeof(struct vh_vfu_dma_access) == 16, "wire");
 static_assert(sizeof(struct vh_vfu_multi_write) == 24, "wire");
 
 #endif

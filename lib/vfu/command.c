@@ -33,6 +33,7 @@ static int do_version(struct vh_vfu *v)
 		return -EINVAL;
 	}
 	v->max_fds = caps.max_fds;
+	v->max_data = caps.max_data < VH_VFU_MAX_PIECE ? caps.max_data : VH_VFU_MAX_PIECE;
 	v->call.reply_len =
 		vh_vfu_version_encode(vh_vfu_link_reply_payload(&v->link), minor);
 	return 0;

@@ -35,7 +35,8 @@ int vh_vfu_link_init(struct vh_vfu_link *l, const char *tag)
 	/* Not touched before a client sends that much. */
 	l->in = malloc(VH_VFU_MAX_MSG);
 	l->out = malloc(VH_VFU_MAX_MSG);
-	return l->in && l->out ? 0 : -ENOMEM;
+	l->command = malloc(VH_VFU_MAX_COMMAND);
+	return l->in && l->out && l->command ? 0 : -ENOMEM;
 }
 
 void vh_vfu_link_fini(struct vh_vfu_link *l)
@@ -43,6 +44,7 @@ void vh_vfu_link_fini(struct vh_vfu_link *l)
 	vh_vfu_link_close(l);
 	free(l->in);
 	free(l->out);
+	free(l->command);
 }
 
 void vh_vfu_link_open(struct vh_vfu_link *l, int fd)
@@ -60,6 +62,7 @@ static void drop_output(struct vh_vfu_link *l)
 		close(l->out_fds[i]);
 	l->n_out_fds = 0;
 	l->out_len = l->out_done = 0;
+	l->command_len = l->command_done = 0;
 }
 
 void vh_vfu_link_next(struct vh_vfu_link *l)
@@ -193,13 +196,12 @@ static void cannot_send(struct vh_vfu_link *l, int err)
 	shutdown(l->fd, SHUT_RDWR);
 }
 
-/* What is left of the reply, with @fds; true when some of it, and so the fds, went out.
- */
-static bool send_some(struct vh_vfu_link *l, const int *fds, unsigned n_fds)
+/* What is left of @bytes, with @fds; how many went out, and with the first all fds. */
+static size_t send_some(struct vh_vfu_link *l, const uint8_t *bytes, size_t len,
+			const int *fds, unsigned n_fds)
 {
 	union fd_space space = {0};
-	struct iovec iov = {.iov_base = l->out + l->out_done,
-			    .iov_len = l->out_len - l->out_done};
+	struct iovec iov = {.iov_base = (void *)bytes, .iov_len = len};
 	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n;
 
@@ -212,11 +214,38 @@ static bool send_some(struct vh_vfu_link *l, const int *fds, unsigned n_fds)
 		memcpy(CMSG_DATA(&space.align), fds, n_fds * sizeof(int));
 	}
 	n = sendmsg(l->fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n >= 0)
-		l->out_done += (size_t)n;
-	else if (errno != EAGAIN && errno != EINTR)
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		cannot_send(l, errno);
-	return n > 0;
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* True when some of the reply, and so the fds, went out. */
+static bool send_reply(struct vh_vfu_link *l, const int *fds, unsigned n_fds)
+{
+	const size_t n =
+		send_some(l, l->out + l->out_done, l->out_len - l->out_done, fds, n_fds);
+
+	/* Otherwise it may have been dropped. */
+	if (n)
+		l->out_done += n;
+	return n;
+}
+
+static void send_command(struct vh_vfu_link *l)
+{
+	const size_t n = send_some(l, l->command + l->command_done,
+				   l->command_len - l->command_done, NULL, 0);
+
+	if (n)
+		l->command_done += n;
+}
+
+/* A message that is partly out has to be finished before another one. */
+static bool command_is_cut(struct vh_vfu_link *l)
+{
+	if (l->command_done && vh_vfu_link_has_command(l))
+		send_command(l);
+	return l->command_done && vh_vfu_link_has_command(l);
 }
 
 /* Their owner may close them before there is room. */
@@ -239,15 +268,44 @@ void vh_vfu_link_reply(struct vh_vfu_link *l, int err, size_t len, const int *fd
 	vh_vfu_reply_encode(l->out, &l->header, err, len);
 	l->out_len = VH_VFU_HEADER + (err ? 0 : len);
 	l->out_done = 0;
-	if (!send_some(l, fds, n_fds) && vh_vfu_link_has_output(l))
+	if ((command_is_cut(l) || !send_reply(l, fds, n_fds)) &&
+	    vh_vfu_link_has_output(l))
 		keep_out_fds(l, fds, n_fds);
 }
 
-void vh_vfu_link_flush(struct vh_vfu_link *l)
+void vh_vfu_link_command(struct vh_vfu_link *l, uint16_t id, uint16_t command,
+			 const void *head, size_t head_len, const void *data, size_t len)
 {
-	if (!vh_vfu_link_has_output(l) || !send_some(l, l->out_fds, l->n_out_fds))
+	const struct vh_vfu_header h = {
+		.id = id,
+		.command = command,
+		.size = (uint32_t)(VH_VFU_HEADER + head_len + len),
+	};
+
+	memcpy(l->command, &h, sizeof(h));
+	memcpy(l->command + sizeof(h), head, head_len);
+	if (len)
+		memcpy(l->command + sizeof(h) + head_len, data, len);
+	l->command_len = h.size;
+	l->command_done = 0;
+	if (!vh_vfu_link_has_output(l))
+		send_command(l);
+}
+
+static void flush_reply(struct vh_vfu_link *l)
+{
+	if (!vh_vfu_link_has_output(l) || !send_reply(l, l->out_fds, l->n_out_fds))
 		return;
 	for (unsigned i = 0; i < l->n_out_fds; i++)
 		close(l->out_fds[i]);
 	l->n_out_fds = 0;
+}
+
+void vh_vfu_link_flush(struct vh_vfu_link *l)
+{
+	if (command_is_cut(l))
+		return;
+	flush_reply(l);
+	if (!vh_vfu_link_has_output(l) && vh_vfu_link_has_command(l))
+		send_command(l);
 }

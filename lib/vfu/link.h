@@ -13,6 +13,11 @@
 
 #include "vfu/wire.h"
 
+/* The most bytes of memory that a command of ours is about. */
+#define VH_VFU_MAX_PIECE 65536u
+
+#define VH_VFU_MAX_COMMAND (VH_VFU_HEADER + 16u + VH_VFU_MAX_PIECE)
+
 struct vh_vfu_link {
 	const char *tag;
 	int fd;	      /* -1: there is no client       */
@@ -23,6 +28,8 @@ struct vh_vfu_link {
 	unsigned n_fds; /* that came with it, and nobody took */
 	int fds[VH_VFU_MAX_FDS];
 	size_t out_len, out_done;
+	uint8_t *command; /* VH_VFU_MAX_COMMAND, a command of ours */
+	size_t command_len, command_done;
 	unsigned n_out_fds; /* ours, not sent yet */
 	int out_fds[VH_VFU_MAX_IO_FDS];
 };
@@ -72,6 +79,18 @@ void vh_vfu_link_reply(struct vh_vfu_link *l, int err, size_t len, const int *fd
 static inline bool vh_vfu_link_has_output(const struct vh_vfu_link *l)
 {
 	return l->out_done < l->out_len;
+}
+
+/*
+ * Send a command: @head, then @data.  The one before is out, since its answer came.  What
+ * the socket does not take now is has_command.
+ */
+void vh_vfu_link_command(struct vh_vfu_link *l, uint16_t id, uint16_t command,
+			 const void *head, size_t head_len, const void *data, size_t len);
+
+static inline bool vh_vfu_link_has_command(const struct vh_vfu_link *l)
+{
+	return l->command_done < l->command_len;
 }
 
 void vh_vfu_link_flush(struct vh_vfu_link *l);

@@ -63,6 +63,23 @@ void vh_vfu_irqs_info(const struct vh_vfu *v, struct vh_vfu_irq_info *info);
 /* SET_IRQS; takes the fds that it uses from the link.  0 or -errno. */
 int vh_vfu_irqs_set(struct vh_vfu *v, const struct vh_vfu_cmd *c);
 
+/* ---- remote.c: memory that the client keeps to itself ---- */
+
+struct vh_vfu_remote {
+	struct vh_list requests; /* the first is under way                    */
+	unsigned n;
+	uint16_t id;	/* of the message for that                            */
+	uint32_t asked; /* bytes that it is about; 0: none is with the client */
+	struct vh_deferred later;
+};
+
+void vh_vfu_remote_init(struct vh_vfu *v);
+void vh_vfu_remote_fini(struct vh_vfu *v);
+/* The client is gone. */
+void vh_vfu_remote_fail(struct vh_vfu *v);
+/* The link's message is a reply. */
+void vh_vfu_remote_answer(struct vh_vfu *v);
+
 /* ---- shape.c ---- */
 
 int vh_vfu_shape_check(const struct vh_vfu *v); /* 0 or -EINVAL (logged) */
@@ -92,6 +109,9 @@ enum vh_vfu_phase {
 	VH_VFU_LEAVING, /* it went, and what was its goes */
 };
 
+/* Look for what the client may do now. */
+void vh_vfu_watch(struct vh_vfu *v);
+
 struct vh_vfu {
 	char tag[32];
 	struct vh_reactor *reactor;
@@ -104,9 +124,10 @@ struct vh_vfu {
 	bool is_starved, refused; /* was logged                                    */
 	enum vh_vfu_phase phase;
 	struct vh_vfu_link link;
-	uint32_t watched; /* events of the socket; 0: it is not in the loop */
-	unsigned n_bad;	  /* messages of this client that were refused      */
-	uint32_t max_fds; /* that it takes in a message                     */
+	uint32_t watched;  /* events of the socket; 0: it is not in the loop */
+	unsigned n_bad;	   /* messages of this client that were refused      */
+	uint32_t max_fds;  /* that it takes in a message                    */
+	uint32_t max_data; /* bytes, in an answer to us or from us          */
 	/* What waits for vh_vfu_resume(); NULL: nothing. */
 	void (*resume)(struct vh_vfu *v, int err);
 	struct vh_vfu_call call;
@@ -114,6 +135,7 @@ struct vh_vfu {
 	struct vh_deferred cutting;
 	struct vh_vfu_memory memory;
 	struct vh_vfu_irqs irqs;
+	struct vh_vfu_remote remote;
 	struct vh_vfu_stats stats;
 };
 

@@ -30,7 +30,6 @@
 #define MAX_BAD	     8		  /* refused messages of a client that are logged */
 #define STARVED_NS   200000000ull /* when to try accept() again                   */
 
-static void watch(struct vh_vfu *v);
 static void accept_again(struct vh_vfu *v);
 
 /* ---- A client goes ---- */
@@ -76,6 +75,7 @@ static void leave(struct vh_vfu *v)
 	vh_reactor_undefer(&v->cutting);
 	v->cut = false;
 	v->phase = VH_VFU_NOBODY;
+	vh_vfu_remote_fail(v);
 	if (!served) {
 		accept_again(v);
 		return;
@@ -182,7 +182,7 @@ static void call_resumed(struct vh_vfu *v, int err)
 	if (v->cut)
 		leave(v);
 	else
-		watch(v);
+		vh_vfu_watch(v);
 }
 
 void vh_vfu_resume(struct vh_vfu *v, int err)
@@ -191,7 +191,6 @@ void vh_vfu_resume(struct vh_vfu *v, int err)
 		v->resume(v, err);
 }
 
-/* We send no commands, so nobody has a reply to give: there is nothing to answer. */
 static bool is_reply(const struct vh_vfu_header *h)
 {
 	return (h->flags & VH_VFU_TYPE) == VH_VFU_REPLY;
@@ -204,6 +203,7 @@ static void serve(struct vh_vfu *v)
 
 	v->stats.messages++;
 	if (is_reply(&v->link.header)) {
+		vh_vfu_remote_answer(v);
 		vh_vfu_link_next(&v->link);
 		return;
 	}
@@ -230,11 +230,12 @@ static bool is_held(const struct vh_vfu *v)
 	return v->resume || v->cut;
 }
 
-static void watch(struct vh_vfu *v)
+void vh_vfu_watch(struct vh_vfu *v)
 {
+	const uint32_t command = vh_vfu_link_has_command(&v->link) ? EPOLLOUT : 0;
 	const uint32_t events = is_held(v)			   ? 0
 				: vh_vfu_link_has_output(&v->link) ? EPOLLOUT
-								   : EPOLLIN;
+								   : EPOLLIN | command;
 	int err = 0;
 
 	if (events == v->watched)
@@ -283,7 +284,7 @@ static void socket_ready(struct vh_event *ev, uint32_t events)
 	if (got < 0)
 		leave(v);
 	else
-		watch(v);
+		vh_vfu_watch(v);
 }
 
 /* ---- Who connects ---- */
@@ -334,7 +335,7 @@ static void begin(struct vh_vfu *v, int fd)
 	v->n_bad = 0;
 	vh_vfu_link_open(&v->link, fd);
 	v->socket.fd = fd;
-	watch(v);
+	vh_vfu_watch(v);
 }
 
 static void listener_ready(struct vh_event *ev, uint32_t events)
@@ -412,6 +413,7 @@ static struct vh_vfu *make(struct vh_reactor *r, const char *tag)
 	v->link.fd = v->memory.shrunk.fd = -1;
 	vh_list_init(&v->memory.files);
 	vh_timer_init(&v->starved, starved);
+	vh_vfu_remote_init(v);
 	v->cutting.fn = cut_off;
 	vh_list_init(&v->cutting.link);
 	return v;
@@ -456,6 +458,7 @@ void vh_vfu_close(struct vh_vfu *v)
 	vh_reactor_undefer(&v->cutting);
 	vh_vfu_link_fini(&v->link);
 	vh_vfu_irqs_fini(v);
+	vh_vfu_remote_fini(v);
 	vh_vfu_memory_fini(v);
 	vh_listen_end(&v->path);
 	vh_fd_drop(&v->listener.fd);

@@ -94,7 +94,7 @@ int vh_vfu_caps_read(const char *json, struct vh_vfu_caps *caps, const char **wh
 	struct json_object *root, *o, *value;
 	int err = 0;
 
-	*caps = (struct vh_vfu_caps){.max_fds = 1};
+	*caps = (struct vh_vfu_caps){.max_fds = 1, .max_data = VH_VFU_MAX_DATA};
 	if (!json)
 		return 0;
 	root = parse(json);
@@ -107,6 +107,8 @@ int vh_vfu_caps_read(const char *json, struct vh_vfu_caps *caps, const char **wh
 		err = caps_check(o, why);
 		if (!err && json_object_object_get_ex(o, "max_msg_fds", &value))
 			caps->max_fds = (uint32_t)json_object_get_int64(value);
+		if (!err && json_object_object_get_ex(o, "max_data_xfer_size", &value))
+			caps->max_data = (uint32_t)json_object_get_int64(value);
 	}
 	json_object_put(root);
 	return err;

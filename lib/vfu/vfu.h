@@ -134,6 +134,20 @@ void vh_vfu_dma_each(const struct vh_vfu *v,
  */
 int vh_vfu_map(struct vh_vfu *v, struct vh_map **map);
 
+/*
+ * Read or write what the client keeps to itself (fd -1), by messages, which is slow:
+ * @len bytes, at most a mebibyte, that are all its memory and may be read or written.
+ * @buf is borrowed until @done(@arg): 0, or the client's -errno, -EFAULT: the memory
+ * went meanwhile, -EPROTO: it answered with nonsense, -EPIPE: the client is gone
+ * (but vh_vfu_close() forgets them).  Requests are done one by one, in order; not while a
+ * command waits for vh_vfu_resume().  0; -EFAULT: no such memory; -ENOTCONN; -ENOBUFS:
+ * too many are under way; -EINVAL; -ENOMEM.
+ */
+int vh_vfu_dma_read(struct vh_vfu *v, uint64_t iova, void *buf, size_t len,
+		    void (*done)(void *arg, int err), void *arg);
+int vh_vfu_dma_write(struct vh_vfu *v, uint64_t iova, const void *buf, size_t len,
+		     void (*done)(void *arg, int err), void *arg);
+
 /* ---- For tests and statistics ---- */
 
 struct vh_vfu_stats {

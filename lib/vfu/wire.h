@@ -87,7 +87,8 @@ size_t vh_vfu_io_fds_encode(uint8_t *payload, uint32_t index,
 
 /* What a client says that it can take. */
 struct vh_vfu_caps {
-	uint32_t max_fds; /* in a message to it; more than we send counts as that */
+	uint32_t max_fds;  /* in a message to it                           */
+	uint32_t max_data; /* bytes of memory in a message to or from it   */
 };
 
 /* @json may be NULL.  0, or -EINVAL and *@why. */

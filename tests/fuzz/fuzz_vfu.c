@@ -125,6 +125,8 @@ struct server {
 	bool pending;
 	struct vh_map *map;
 	unsigned n_added, n_removed;
+	unsigned n_asked, n_done; /* of memory by message */
+	uint8_t remote[256];
 };
 
 static int own_read(void *arg, unsigned region, uint64_t offset, void *buf, size_t len)
@@ -143,6 +145,25 @@ static int later(struct server *s)
 	return -EINPROGRESS;
 }
 
+static void remote_done(void *arg, int err)
+{
+	struct server *s = arg;
+
+	FUZZ_CHECK(err <= 0);
+	s->n_done++;
+}
+
+/* As register 12 or 16 says: the page, in it the place, and how much. */
+static void use_remote(struct server *s, const uint8_t *at, bool writes)
+{
+	const uint64_t iova = at[1] * 4096ull + at[2];
+
+	if (writes ? vh_vfu_dma_write(s->v, iova, s->remote, at[3], remote_done, s)
+		   : vh_vfu_dma_read(s->v, iova, s->remote, at[3], remote_done, s))
+		return;
+	s->n_asked++;
+}
+
 static int own_write(void *arg, unsigned region, uint64_t offset, const void *buf,
 		     size_t len)
 {
@@ -156,6 +177,8 @@ static int own_write(void *arg, unsigned region, uint64_t offset, const void *bu
 		vh_vfu_set_intx(s->v, s->bar[10] & 1);
 	if (offset == 11)
 		vh_vfu_interrupt(s->v, s->bar[11]);
+	if (offset == 12 || offset == 16)
+		use_remote(s, s->bar + offset, offset == 16);
 	return offset == SLOW ? later(s) : 0;
 }
 
@@ -307,8 +330,10 @@ static void say(struct server *s, int fd, struct fuzz_input *in)
 {
 	const uint8_t command = fuzz_u8(in), flags = fuzz_u8(in), how = fuzz_u8(in),
 		      len = fuzz_u8(in);
-	const struct vh_vfu_header h = {
-		.command = command, .size = (uint32_t)sizeof(h) + len, .flags = flags};
+	const struct vh_vfu_header h = {.id = flags >> 6, /* as those of the server's */
+					.command = command,
+					.size = (uint32_t)sizeof(h) + len,
+					.flags = flags & 0x3f};
 	uint8_t bytes[sizeof(h) + 256];
 	int fds[32];
 
@@ -352,6 +377,7 @@ static void talk(struct fuzz_input *in)
 	drive(s);
 	FUZZ_CHECK(lowest_fd() == before);
 	FUZZ_CHECK(s->n_added >= s->n_removed);
+	FUZZ_CHECK(s->n_asked == s->n_done);
 	stop(s);
 }
 

@@ -38,9 +38,17 @@ verifies()
 	expect "$1: fio finds all that it wrote" fio_is_content bob
 }
 
+# QEMU connects again each second, and finds nobody who answers.
+runs_on()
+{
+	timeout 30 "$GUEST_DIR/run_in_guest.py" "$LAB_TMP/bob.agent" 25 \
+		"for n in 1 2 3 4 5 6; do usleep 500000; done"
+}
+
 daemon_is_killed()
 {
 	kill_served ann
+	expect "the consumer runs on without a back-end" runs_on
 	serve_disk
 }
 

@@ -37,16 +37,15 @@ static void keep_one(struct vmm *m, struct rig *rig)
 
 static void send_status(struct vmm *m, uint8_t status)
 {
-	struct {
-		struct vh_vfu_region_access head;
-		uint8_t status;
-	} __attribute__((packed))
-	w = {.head = {.offset = m->drv.common.offset + VIRTIO_PCI_COMMON_STATUS,
-		      .region = m->drv.common.bar,
-		      .count = 1},
-	     .status = status};
+	const struct vh_vfu_region_access head = {.offset = m->drv.common.offset +
+							    VIRTIO_PCI_COMMON_STATUS,
+						  .region = m->drv.common.bar,
+						  .count = 1};
+	uint8_t w[sizeof(head) + 1];
 
-	assert_int_equal(vfu_send(m->c, VH_VFU_REGION_WRITE, 0, &w, sizeof(w), NULL, 0),
+	memcpy(w, &head, sizeof(head));
+	w[sizeof(head)] = status;
+	assert_int_equal(vfu_send(m->c, VH_VFU_REGION_WRITE, 0, w, sizeof(w), NULL, 0),
 			 0);
 }
 

@@ -25,6 +25,7 @@ void vh_backend_init(struct vh_backend *b, const struct vh_offer *offer)
 	if (b->offer.n_vrings > VH_MAX_VRINGS)
 		b->offer.n_vrings = VH_MAX_VRINGS;
 	b->offer.queue_num = offer->queue_num;
+	b->offer.shmem = offer->shmem;
 	b->offer.strict = offer->strict;
 }
 

@@ -35,7 +35,8 @@ struct vh_offer {
 	uint64_t protocol_features; /* GET_PROTOCOL_FEATURES                     */
 	uint16_t n_vrings;	    /* vrings that exist                         */
 	uint16_t queue_num;	    /* GET_QUEUE_NUM: pairs for net, else vrings */
-	bool strict;		    /* close on every violation                  */
+	uint64_t shmem; /* bytes of shared memory 1; 0: there is none           */
+	bool strict;	/* close on every violation                  */
 };
 
 struct vh_vring {

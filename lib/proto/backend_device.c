@@ -110,6 +110,13 @@ const char *vh_backend_iotlb_msg(struct vh_backend *b, const struct vh_msg *m,
 	return "needs VIRTIO_F_ACCESS_PLATFORM, which is not offered";
 }
 
+/* The sizes are the shell's to fill in. */
+const char *vh_backend_get_shmem_config(struct vh_backend *b, const struct vh_msg *m,
+					struct vh_effects *fx)
+{
+	return b->offer.shmem ? NULL : "this device has no shared memory";
+}
+
 const char *vh_backend_gpu_set_socket(struct vh_backend *b, const struct vh_msg *m,
 				      struct vh_effects *fx)
 {

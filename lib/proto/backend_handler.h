@@ -135,6 +135,7 @@ VH_FINISH(reset_device);
 VH_FINISH(set_status);
 VH_FINISH(get_status);
 VH_BEGIN(iotlb_msg);
+VH_BEGIN(get_shmem_config);
 VH_BEGIN(gpu_set_socket);
 
 #undef VH_BEGIN

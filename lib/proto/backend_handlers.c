@@ -99,6 +99,8 @@ static const struct vh_backend_handler handlers[] = {
 			       .finish = vh_backend_set_status_reply,
 			       .refusal = VH_REFUSAL_ACK_OR_IGNORE},
 
+	[VH_MSG_GET_SHMEM_CONFIG] = {.begin = vh_backend_get_shmem_config},
+
 	/* Never offered; refused with a better reason than an unknown number. */
 	[VH_MSG_IOTLB_MSG] = {.begin = vh_backend_iotlb_msg},
 	[VH_MSG_GPU_SET_SOCKET] = {.begin = vh_backend_gpu_set_socket},

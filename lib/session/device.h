@@ -22,6 +22,9 @@ struct vh_device {
 	uint64_t features;	/* acknowledged         */
 	struct vh_queue *queue; /* ops.queues of them   */
 	struct vh_session session;
+	/* See shmem.h. */
+	uint64_t shmem;
+	void (*shmem_answered)(struct vh_device *d, bool ok);
 	struct vh_vpci *vpci; /* in front of it, at vfio-user:PATH; or NULL */
 	struct vh_list link;  /* the server's         */
 

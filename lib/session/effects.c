@@ -337,6 +337,10 @@ static void reply(struct vh_session *s, const struct vh_effects *fx)
 	case VH_PAYLOAD_INFLIGHT:
 		m = s->made;
 		break;
+	case VH_PAYLOAD_SHMEM:
+		m.shmem = (struct vh_wire_shmem){.n = 1,
+						 .size = {[1] = s->machine.offer.shmem}};
+		break;
 	default:
 		m.u64 = fx->reply_u64;
 	}

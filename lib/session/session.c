@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "mem/guard.h"
 #include "session/device.h"
+#include "session/shmem.h"
 
 /* What the library does for every device. */
 #define RING_FEATURES                                                        \
@@ -54,6 +55,10 @@ void vh_session_offer(const struct vh_session *s, struct vh_offer *offer)
 		offer->protocol_features |= VH_BIT(VH_PF_RARP);
 	if (ops->set_mtu)
 		offer->protocol_features |= VH_BIT(VH_PF_NET_MTU);
+	offer->shmem = d->shmem;
+	if (d->shmem)
+		offer->protocol_features |= VH_BIT(VH_PF_SHMEM) |
+					    VH_BIT(VH_PF_BACKEND_SEND_FD);
 }
 
 void vh_session_step(struct vh_session *s, const struct vh_backend_event *ev)
@@ -158,7 +163,7 @@ static void handle_request(struct vh_session *s, struct vh_msg *m)
 		vh_log(s, VH_LOG_DEBUG, "<- %s", text);
 	}
 	if (m->channel != VH_CHANNEL_MAIN || m->is_reply) {
-		/* An ack of something that we sent without asking for one. */
+		vh_shmem_take_answer(s->device, m);
 		vh_msg_close(m);
 		return;
 	}

@@ -152,6 +152,14 @@ struct vh_wire_mmap {
 	uint64_t fd_offset, shm_offset, len, flags;
 };
 
+#define VH_MAX_SHMEM 256
+
+/* Sizes by shmid; 0: there is none. */
+struct vh_wire_shmem {
+	uint32_t n, pad;
+	uint64_t size[VH_MAX_SHMEM];
+};
+
 struct vh_wire_xfer {
 	uint32_t direction, phase;
 };

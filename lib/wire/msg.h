@@ -44,6 +44,7 @@ enum vh_payload {
 	VH_PAYLOAD_SHARED,
 	VH_PAYLOAD_XFER,
 	VH_PAYLOAD_MMAP,
+	VH_PAYLOAD_SHMEM,
 	VH_PAYLOAD_OPAQUE,
 	VH_PAYLOAD_ACK,	   /* of replies: a u64, only when it was asked for           */
 	VH_PAYLOAD_LOG_FD, /* of rules only: a message has NONE, or U64 (the no-fd bit) */
@@ -115,6 +116,7 @@ struct vh_msg {
 		struct vh_wire_inflight inflight;
 		struct vh_wire_xfer xfer;
 		struct vh_wire_mmap mmap;
+		struct vh_wire_shmem shmem;
 		uint8_t shared[16];
 	};
 };

@@ -142,6 +142,9 @@ static void print_payload(struct line *l, const struct vh_msg *m)
 			 m->mmap.shmid, m->mmap.fd_offset, m->mmap.shm_offset,
 			 m->mmap.len, m->mmap.flags);
 		break;
+	case VH_PAYLOAD_SHMEM:
+		line_add(l, " n=%" PRIu32, m->shmem.n);
+		break;
 	default: /* NONE; OPAQUE was thrown away */
 		break;
 	}

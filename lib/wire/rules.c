@@ -27,6 +27,7 @@ enum {
 	PAYLOAD_shared = VH_PAYLOAD_SHARED,
 	PAYLOAD_xfer = VH_PAYLOAD_XFER,
 	PAYLOAD_mmap = VH_PAYLOAD_MMAP,
+	PAYLOAD_shmem = VH_PAYLOAD_SHMEM,
 	PAYLOAD_opaque = VH_PAYLOAD_OPAQUE,
 	PAYLOAD_ack = VH_PAYLOAD_ACK,
 	PAYLOAD_log_fd = VH_PAYLOAD_LOG_FD,
@@ -121,6 +122,10 @@ const struct vh_shape vh_shapes[] = {
 			     .max = sizeof(struct vh_wire_mmap),
 			     .pad_at = offsetof(struct vh_wire_mmap, pad),
 			     .pad_len = 7},
+	[VH_PAYLOAD_SHMEM] = {.min = sizeof(struct vh_wire_shmem),
+			      .max = sizeof(struct vh_wire_shmem),
+			      .pad_at = offsetof(struct vh_wire_shmem, pad),
+			      .pad_len = 4},
 	[VH_PAYLOAD_OPAQUE] = {.min = 0, .max = VH_MAX_PAYLOAD},
 	[VH_PAYLOAD_ACK] = EXACTLY(8),
 	[VH_PAYLOAD_LOG_FD] = {.min = 0, .max = 8},
@@ -141,5 +146,6 @@ static_assert(sizeof(struct vh_wire_config) == 12 + VH_MAX_CONFIG, "config space
 static_assert(sizeof(struct vh_wire_area) == 24, "vring area");
 static_assert(sizeof(struct vh_wire_inflight) == 24, "inflight");
 static_assert(sizeof(struct vh_wire_mmap) == 40, "mmap");
+static_assert(sizeof(struct vh_wire_shmem) == 8 + 256 * 8, "sizes of shared memory");
 static_assert(sizeof(struct vh_wire_xfer) == 8, "device state transfer");
 static_assert(sizeof(struct vh_wire_config) <= VH_MAX_PAYLOAD, "the largest payload");

@@ -47,6 +47,20 @@ static void all_of_4096_bytes_may_be_asked_for(void **state)
 	expect_action(&r, VH_ACTION_READ_CONFIG);
 }
 
+static void who_has_shared_memory_tells_its_size(void **state)
+{
+	struct vh_offer offer = rig_offer();
+	struct rig r;
+
+	offer.protocol_features |= VH_BIT(VH_PF_SHMEM);
+	offer.shmem = 4096;
+	rig_init_offer(&r, offer);
+	negotiate_with(&r, offer.protocol_features);
+	send_none(&r, VH_MSG_GET_SHMEM_CONFIG);
+	assert_true(r.fx.reply && r.fx.next);
+	assert_int_equal(r.fx.reply_payload, VH_PAYLOAD_SHMEM);
+}
+
 static void config_space_is_written(void **state)
 {
 	struct rig r;
@@ -347,6 +361,7 @@ int main(void)
 		cmocka_unit_test(config_space_is_answered_when_it_was_read),
 		cmocka_unit_test(config_space_that_cannot_be_read_is_answered_empty),
 		cmocka_unit_test(all_of_4096_bytes_may_be_asked_for),
+		cmocka_unit_test(who_has_shared_memory_tells_its_size),
 		cmocka_unit_test(config_space_is_written),
 		cmocka_unit_test(
 			config_space_is_not_written_beyond_a_message_or_with_unknown_flags),

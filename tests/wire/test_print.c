@@ -88,6 +88,11 @@ static void addresses_and_areas_show_every_member(void **state)
 	m.mmap = (struct vh_wire_mmap){1, {0}, 2, 3, 4, 1};
 	expect_line("BACKEND_SHMEM_MAP shmid=1 fd-offset=0x2 shm-offset=0x3 len=0x4 "
 		    "flags=0x1");
+	vh_msg_init(&m, VH_CHANNEL_MAIN, VH_MSG_GET_SHMEM_CONFIG);
+	m.is_reply = true;
+	m.payload = VH_PAYLOAD_SHMEM;
+	m.shmem.n = 1;
+	expect_line("reply GET_SHMEM_CONFIG n=1");
 }
 
 static void other_payloads_are_shown(void **state)

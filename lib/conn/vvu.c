@@ -321,6 +321,8 @@ static void vvu_close(struct vh_connector *c)
 		vh_vvu_close_windows(v);
 		if (v->q.host)
 			vh_msgq_close(&v->q);
+		if (v->rings.va)
+			v->host->bus->dma_free(v->host, &v->rings);
 		if (v->bells_base)
 			v->host->bus->unmap(v->host, v->bells_base, v->bells_len);
 		vh_pci_close(v->host);

@@ -6,6 +6,7 @@
  *	vvu_device.c	the device is found, negotiated with, started, reset
  *	vvu_signal.c	where kicks come from, doorbells
  *	vvu_window.c	where the front-end's memory is
+ *	vvu_shm.c	what is different behind a generic vhost-user device
  */
 #ifndef VH_CONN_VVU_H
 #define VH_CONN_VVU_H
@@ -42,6 +43,9 @@ struct vh_vvu {
 
 	struct vh_waker waker;
 	struct vh_vectors vectors;
+
+	bool shm;		 /* vvu_shm.c                             */
+	struct vh_pci_dma rings; /* of the vrings' queues there           */
 
 	/* Doorbells. */
 	uint8_t *bells; /* polled memory, mapped; NULL: registers */
@@ -84,6 +88,14 @@ bool vh_vvu_needs_reset(struct vh_vvu *v);
 /* struct vh_vectors.place */
 int vh_vvu_place_kick(void *arg, unsigned vring, uint16_t vector);
 int vh_vvu_signal(struct vh_connector *c, struct vh_msg *m, struct vh_signal **s);
+
+/* ---- vvu_shm.c ---- */
+
+bool vh_vvu_is_shm(const struct vh_vvu *v);
+/* After each reset, before the vrings get their vectors.  0 or -errno (logged). */
+int vh_vvu_shm_start(struct vh_vvu *v);
+int vh_vvu_shm_place(struct vh_vvu *v, unsigned vring, uint16_t vector);
+int vh_vvu_shm_call(struct vh_vvu *v, unsigned vring, struct vh_signal **s);
 
 /* ---- vvu_window.c ---- */
 

@@ -122,8 +122,11 @@ int vh_vvu_start(struct vh_vvu *v)
 	int err = vh_virtio_drv_begin(&v->drv, wanted(v), REQUIRED);
 
 	vh_msgq_close(&v->q);
+	v->host->direct = v->shm && !vh_vvu_has(v, VIRTIO_F_ACCESS_PLATFORM);
 	if (!err)
 		err = read_config(v);
+	if (!err && v->shm)
+		err = vh_vvu_shm_start(v);
 	if (!err)
 		err = vh_virtio_drv_config_vector(&v->drv, VH_VECTOR_STATUS);
 	if (!err)
@@ -186,14 +189,16 @@ int vh_vvu_find_device(struct vh_vvu *v)
 
 	if (err)
 		return err;
+	v->shm = vh_vvu_is_shm(v);
 	if (!v->drv.config.present ||
 	    v->drv.config.length < sizeof(struct vh_vvu_config) ||
-	    !vh_virtio_drv_place(&v->drv, VH_VVU_CAP_DOORBELL, -1)) {
+	    !(vh_virtio_drv_place(&v->drv, VH_VVU_CAP_DOORBELL, -1) || v->shm)) {
 		vh_log(&v->c, VH_LOG_ERROR,
 		       "this virtio device is not of the kind virtio-vhost-user");
 		return -ENODEV;
 	}
-	map_bells(v);
+	if (!v->shm)
+		map_bells(v);
 	err = vh_vvu_find_windows(v);
 	if (!err)
 		err = open_vectors(v);

@@ -29,6 +29,8 @@ int vh_vvu_place_kick(void *arg, unsigned vring, uint16_t vector)
 	uint64_t taken = NO_VECTOR;
 	int err;
 
+	if (v->shm)
+		return vh_vvu_shm_place(v, vring, vector);
 	if (!p)
 		return -EBUSY;
 	err = bus->write(v->host, p->bar, p->offset + VH_VVU_NOTIFY_SELECT, 2, vring);
@@ -47,12 +49,12 @@ static int doorbell(struct vh_vvu *v, unsigned n, struct vh_signal **s)
 {
 	const struct vh_virtio_place *p =
 		vh_virtio_drv_place(&v->drv, VH_VVU_CAP_DOORBELL, -1);
-	const uint64_t at = (uint64_t)n * p->more;
+	const uint64_t at = p ? (uint64_t)n * p->more : 0;
 
 	if (vh_vvu_has(v, VH_VVU_F_DOORBELL_POLL) &&
 	    n < VH_VVU_N_DOORBELLS(VH_VVU_MAX_VRINGS))
 		return vh_signal_from_counter((volatile uint32_t *)v->bells + n, s);
-	if (at + 2 > p->length)
+	if (!p || at + 2 > p->length)
 		return 0; /* a device without it: nobody is called */
 	return v->host->bus->signal(v->host, p->bar, p->offset + at, 2, n, s);
 }
@@ -81,6 +83,8 @@ int vh_vvu_signal(struct vh_connector *c, struct vh_msg *m, struct vh_signal **s
 	case VH_MSG_SET_VRING_KICK:
 		return vh_vectors_kick(&v->vectors, vring, s);
 	case VH_MSG_SET_VRING_CALL:
+		if (v->shm)
+			return vh_vvu_shm_call(v, vring, s);
 		return doorbell(v, VH_VVU_DOORBELL_CALL(vring), s);
 	case VH_MSG_SET_VRING_ERR:
 		return unless_missing(

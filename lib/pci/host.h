@@ -71,6 +71,11 @@ struct vh_pci_bus {
 struct vh_pci_host {
 	const struct vh_pci_bus *bus;
 	char tag[32];
+	/*
+	 * The user's to set: no IOMMU stands before the function, whatever there is in
+	 * this machine, and memory for it has the machine's addresses.  Some buses only.
+	 */
+	bool direct;
 };
 
 /* Opens @address on whichever bus has it.  0 or -errno (logged). */

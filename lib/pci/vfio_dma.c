@@ -166,9 +166,14 @@ static int physical(const struct vh_vfio *v, const void *va, uint64_t *address)
 
 /* ---- Both ---- */
 
+static bool is_direct(const struct vh_vfio *v)
+{
+	return v->no_iommu || v->h.direct;
+}
+
 static int get_pages(const struct vh_vfio *v, struct vh_pci_dma *dma)
 {
-	const int huge = v->no_iommu ? MAP_HUGETLB | MAP_LOCKED | MAP_POPULATE : 0;
+	const int huge = is_direct(v) ? MAP_HUGETLB | MAP_LOCKED | MAP_POPULATE : 0;
 
 	dma->va = mmap(NULL, dma->len, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS | huge, -1, 0);
@@ -185,16 +190,16 @@ static int get_pages(const struct vh_vfio *v, struct vh_pci_dma *dma)
 int vh_vfio_dma_alloc(struct vh_pci_host *h, size_t len, struct vh_pci_dma *dma)
 {
 	struct vh_vfio *v = vh_vfio_of(h);
-	const size_t page = v->no_iommu ? HUGE : (size_t)sysconf(_SC_PAGESIZE);
+	const size_t page = is_direct(v) ? HUGE : (size_t)sysconf(_SC_PAGESIZE);
 	int err;
 
 	*dma = (struct vh_pci_dma){.len = (len + page - 1) / page * page};
-	if (!len || v->n_dma == VH_VFIO_MAX_DMA || (v->no_iommu && len > HUGE))
+	if (!len || v->n_dma == VH_VFIO_MAX_DMA || (is_direct(v) && len > HUGE))
 		return vh_vfio_failed(v, "get so much memory for it", -ENOSPC);
 	err = get_pages(v, dma);
 	if (err)
 		return err;
-	err = v->no_iommu ? physical(v, dma->va, &dma->iova) : map_iova(v, dma);
+	err = is_direct(v) ? physical(v, dma->va, &dma->iova) : map_iova(v, dma);
 	if (err)
 		munmap(dma->va, dma->len);
 	else
@@ -209,7 +214,7 @@ void vh_vfio_dma_free(struct vh_pci_host *h, struct vh_pci_dma *dma)
 	for (unsigned i = 0; i < v->n_dma; i++) {
 		if (v->dma[i].va != dma->va)
 			continue;
-		if (!v->no_iommu)
+		if (!is_direct(v))
 			unmap_iova(v, dma);
 		munmap(dma->va, dma->len);
 		v->dma[i] = v->dma[--v->n_dma];

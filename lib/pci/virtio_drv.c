@@ -260,6 +260,20 @@ int vh_virtio_drv_notify(struct vh_virtio_drv *d, unsigned q)
 	return place_write(d, &d->notify, off * d->notify.more, 2, q);
 }
 
+int vh_virtio_drv_notify_offset(struct vh_virtio_drv *d, unsigned q, uint64_t *offset)
+{
+	uint64_t off = 0;
+	int err = select_queue(d, q);
+
+	if (!err)
+		err = common_read(d, VIRTIO_PCI_COMMON_Q_NOFF, 2, &off);
+	*offset = d->notify.offset + off * d->notify.more;
+	return !err && (d->notify.length < 2 ||
+			off * d->notify.more > d->notify.length - 2)
+		       ? -EINVAL
+		       : err;
+}
+
 /* ---- The rest ---- */
 
 int vh_virtio_drv_isr(struct vh_virtio_drv *d, uint8_t *isr)

@@ -58,6 +58,8 @@ int vh_virtio_drv_reset(struct vh_virtio_drv *d);
 int vh_virtio_drv_status(struct vh_virtio_drv *d);
 
 int vh_virtio_drv_notify(struct vh_virtio_drv *d, unsigned q);
+/* Where in the BAR of d->notify that is written. */
+int vh_virtio_drv_notify_offset(struct vh_virtio_drv *d, unsigned q, uint64_t *offset);
 int vh_virtio_drv_isr(struct vh_virtio_drv *d, uint8_t *isr);
 int vh_virtio_drv_read_config(struct vh_virtio_drv *d, unsigned offset, unsigned width,
 			      uint64_t *value);

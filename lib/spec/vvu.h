@@ -91,6 +91,16 @@ struct vh_vvu_window_cap {
 #define VH_VVU_PLACE_NUMBER(at)	     ((uint16_t)((at) >> 48))
 #define VH_VVU_PLACE_OFFSET(at)	     ((at) & ((1ull << 48) - 1))
 
+/*
+ * The device behind a generic vhost-user device: no capabilities 6 and 7, the window is
+ * shared memory 1.  Queue 2 + n is vring n's: a notification is its call, an interrupt
+ * its kick, and nothing is ever put into it.  The ID is one that QEMU has a name for,
+ * without which it does not start, and that no driver takes.
+ */
+#define VH_VVU_SHM_VIRTIO_ID 21
+#define VH_VVU_SHM_VRINGS    16u
+#define VH_VVU_SHM_QUEUE(n)  (VH_VVU_QUEUES + (n))
+
 /* The vhost-pci adapter: docs/design/010. */
 #define VH_VPCI_ADAPTER_DEVICE 0x10f0
 

@@ -126,7 +126,7 @@ static int make_window(struct vvu *v)
 
 static int open_all(struct vvu *v, struct control **control)
 {
-	int err = make_window(v);
+	int err = v->personality->own_window ? 0 : make_window(v);
 
 	if (!err)
 		err = v->personality->open(v);

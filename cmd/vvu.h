@@ -16,8 +16,8 @@ struct vvu;
 struct personality {
 	const char *name;
 	const char *scheme, *form; /* of --pci: "vfio-user:", and with what follows */
-	/* Make the device, whose window is there.  NULL: not built.  0 or -errno
-	 * (logged). */
+	bool own_window;	   /* memory comes to the guest in a way of its own */
+	/* Make the device, whose window is there.  0 or -errno (logged). */
 	int (*open)(struct vvu *v);
 	void (*close)(struct vvu *v);
 	/* Put what only this one has into @o, an object of "relays". */
@@ -41,7 +41,7 @@ struct vvu {
 	void *device; /* the personality's */
 };
 
-extern const struct personality personality_vvu, personality_vhost_pci;
+extern const struct personality personality_vvu, personality_vhost_pci, personality_shm;
 
 /* For .stat: a number; what passed, of every kind. */
 void vvu_add_count(struct json_object *o, const char *key, uint64_t n);

@@ -9,8 +9,7 @@
 static const struct personality *const personalities[] = {
 	&personality_vvu,
 	&personality_vhost_pci,
-	&(const struct personality){
-		.name = "virtio-shm", .scheme = "unix:", .form = "unix:PATH"},
+	&personality_shm,
 };
 
 static int wrong(const char *what, const char *value)
@@ -164,10 +163,12 @@ static int check_words(struct vvu *v)
 	if (v->personality != &personality_vvu && (v->profile || v->poll))
 		return usage_error(&verb_vvu, "%s is for --personality vvu",
 				   v->poll ? "--doorbell poll" : "--profile");
-	if (v->personality->open)
-		return EXIT_OK;
-	complain("--personality %s is not in this build", v->personality->name);
-	return EXIT_UNSUPPORTED;
+	if (v->personality->own_window && (v->memory || v->window))
+		return usage_error(&verb_vvu,
+				   "--personality %s needs no --memory and no --window: "
+				   "memory is shown to the guest when it is known",
+				   v->personality->name);
+	return EXIT_OK;
 }
 
 int vvu_read_words(struct vvu *v, int argc, char **argv)

@@ -3,6 +3,7 @@
 #include "vvu/window.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,6 +74,14 @@ void vh_window_tell_trapped(const struct vh_window *w, const struct vh_msg *m,
 		       " bytes in all is a message, which is slow: %s",
 		       n, bytes, cure);
 	*told = n > 0;
+}
+
+bool vh_window_cannot_shrink(int fd)
+{
+	const int seals = fcntl(fd, F_GET_SEALS);
+
+	return (seals >= 0 && seals & F_SEAL_SHRINK) ||
+	       !fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
 }
 
 void vh_window_destroy(struct vh_window *w)

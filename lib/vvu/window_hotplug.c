@@ -88,14 +88,6 @@ static void file_free(struct hot_window *h, struct hot_file *f)
 	free(f);
 }
 
-static bool cannot_shrink(int fd)
-{
-	const int seals = fcntl(fd, F_GET_SEALS);
-
-	return (seals >= 0 && seals & F_SEAL_SHRINK) ||
-	       !fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
-}
-
 /* What a guest can have mapped.  Trapping looks at the rest again, and says more. */
 static bool can_be_plugged(struct hot_window *h, int fd, struct stat *st)
 {
@@ -104,7 +96,7 @@ static bool can_be_plugged(struct hot_window *h, int fd, struct stat *st)
 	if (fstatfs(fd, &fs) < 0 ||
 	    (fs.f_type != TMPFS_MAGIC && fs.f_type != HUGETLBFS_MAGIC))
 		return false;
-	if (!h->unsealed && !cannot_shrink(fd)) {
+	if (!h->unsealed && !vh_window_cannot_shrink(fd)) {
 		vh_log(&h->w, VH_LOG_WARN,
 		       "memory that can shrink is not mapped into a guest: give the "
 		       "front-end's memory-backend-memfd, or option unsealed=on if the "

@@ -17,6 +17,9 @@ int vh_window_check(const struct vh_window *w, const struct vh_msg *m);
 void vh_window_fill(struct vh_window_table *table, const struct vh_msg *m,
 		    const uint64_t at[VH_MAX_TABLE_REGIONS]);
 
+/* Is @fd's file sealed against shrinking, or can it be?  Then it is. */
+bool vh_window_cannot_shrink(int fd);
+
 /* Log that the regions in @mask are trapped and how to get around that, once for each
  * time that *@told is false; *@told is whether there are such. */
 void vh_window_tell_trapped(const struct vh_window *w, const struct vh_msg *m,

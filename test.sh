@@ -135,7 +135,7 @@ suite_guests()
 	appliance
 	for t in offloads multiqueue reboot switch_killed port_add_del tap_uplink packet_uplink \
 		vlan migration blk_life blk_boot blk_nbd \
-		vfio_user_blk vfio_user_iommu vfio_user_rng vvu_blk_life vvu_switch vvu_windows; do
+		vfio_user_blk vfio_user_iommu vfio_user_rng vvu_blk_life vvu_switch vvu_windows vvu_shm; do
 		try "guest: $t" "tests/guest/$t.sh"
 	done
 	try "guest: blk_killed, 3 times" tests/guest/blk_killed.sh 3

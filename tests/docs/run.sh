@@ -30,7 +30,7 @@ examples()
 	awk -v dir="$dir" -v base="$2" '
 	/^\.EX$/ { out = dir "/" base "." ++n ".run"; next }
 	/^\.EE$/ { out = ""; next }
-	out { gsub(/\\-/, "-"); print > out }' "$1"
+	out { gsub(/\\-/, "-"); gsub(/\\e/, "\\"); print > out }' "$1"
 }
 
 for page in "$source"/man/*.1; do

@@ -41,8 +41,11 @@ static void wait_for_reset(struct vh_vvu_pci *v, const char *why)
 	vh_vvu_pci_interrupt(v, vh_virtio_pci_needs_reset(&v->regs));
 }
 
+/* Once: a driver that goes on like that could fill the log. */
 void vh_vvu_pci_break(struct vh_vvu_pci *v, const char *why)
 {
+	if (v->regs.status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
 	vh_relay_reset(v->relay);
 	wait_for_reset(v, why);
 }

@@ -218,6 +218,20 @@ static void a_status_bit_that_is_none_breaks_the_device(void **state)
 	expect_broken(d);
 }
 
+static void a_device_that_waits_for_a_reset_is_not_broken_again(void **state)
+{
+	struct dev *d = *state;
+	struct vh_vvu_pci_stats s;
+
+	dev_open(d, &plain);
+	dev_session(d, 0);
+	for (unsigned i = 0; i < 3; i++)
+		guest_set_status(d, 7);
+	dev_stats(d, &s);
+	assert_int_equal(s.broken, 1);
+	expect_broken(d);
+}
+
 static void registers_take_anything(void **state)
 {
 	struct dev *d = *state;
@@ -417,6 +431,7 @@ int main(void)
 		DEV_TEST(memory_that_goes_is_not_used_and_may_come_back),
 		DEV_TEST(other_memory_may_come_and_go_in_traffic),
 		DEV_TEST(a_status_bit_that_is_none_breaks_the_device),
+		DEV_TEST(a_device_that_waits_for_a_reset_is_not_broken_again),
 		DEV_TEST(registers_take_anything),
 		DEV_TEST(configuration_space_takes_anything),
 		DEV_TEST(a_front_end_that_breaks_the_protocol_is_cut_off),

@@ -437,6 +437,31 @@ static void an_eventfd_of_the_client_unmasks_the_pin(void **state)
 	close(unmask);
 }
 
+/* A read of it could block: who has it, too, may empty it and make it blocking. */
+static void an_eventfd_that_unmasks_is_never_read(void **state)
+{
+	struct rig *rig = *state;
+	const int fd = rig_eventfd(), unmask = rig_eventfd();
+
+	rig_open(rig);
+	rig_connect(rig);
+	assert_int_equal(set_intx(rig, fd), 0);
+	assert_int_equal(vfu_set_irqs(&rig->c, VH_VFU_IRQ_INTX,
+				      VH_VFU_SET_EVENTFD | VH_VFU_SET_UNMASK, 0, 1,
+				      &unmask, 1),
+			 0);
+	rig_do(rig, raise_intx);
+	for (unsigned n = 1; n < 4; n++) {
+		assert_int_equal(rig_stats(rig).interrupts, n);
+		assert_int_equal(write(unmask, &(uint64_t){1}, 8), 8);
+		while (rig_stats(rig).interrupts == n)
+			;
+	}
+	assert_int_equal(rig_signalled(unmask), 3);
+	close(fd);
+	close(unmask);
+}
+
 static void idle(struct rig *rig)
 {
 	(void)rig;
@@ -491,6 +516,7 @@ int main(void)
 			a_vector_that_is_masked_is_signalled_for_the_client_knows_better),
 		RIG_TEST(a_pin_that_is_raised_is_signalled_when_somebody_listens),
 		RIG_TEST(an_eventfd_of_the_client_unmasks_the_pin),
+		RIG_TEST(an_eventfd_that_unmasks_is_never_read),
 		RIG_TEST(a_pin_that_unmasks_itself_ends_up_silent),
 	};
 

@@ -36,8 +36,8 @@ void vh_vfu_memory_fini(struct vh_vfu *v);
  * -EINPROGRESS: it is there, and the owner is not done. */
 int vh_vfu_memory_add(struct vh_vfu *v, const struct vh_vfu_dma_map *m, int fd);
 /*
- * Remove what lies in [@iova, @iova + @size).  0; -ENOENT: nothing; -EINVAL: a piece is
- * cut by it; -EINPROGRESS: vh_vfu_memory_continue() when .dma_removed is done.
+ * Remove what lies in [@iova, @iova + @size), which may be nothing.  0; -EINVAL: a piece
+ * is cut by it; -EINPROGRESS: vh_vfu_memory_continue() when .dma_removed is done.
  */
 int vh_vfu_memory_remove(struct vh_vfu *v, uint64_t iova, uint64_t size);
 int vh_vfu_memory_remove_all(struct vh_vfu *v); /* 0 or -EINPROGRESS */

@@ -38,6 +38,13 @@ static struct vh_vfu_request *first_of(struct vh_vfu_remote *r)
 		       : vh_container_of(r->requests.next, struct vh_vfu_request, link);
 }
 
+/* It must be there. */
+static struct vh_vfu_request *take_first(struct vh_vfu_remote *r)
+{
+	r->n--;
+	return vh_container_of(vh_list_take(&r->requests), struct vh_vfu_request, link);
+}
+
 /* ---- Is it the client's memory? ---- */
 
 struct walk {
@@ -70,10 +77,8 @@ static bool is_allowed(const struct vh_vfu *v, uint64_t iova, size_t len, bool w
 
 static void end_first(struct vh_vfu *v, int err)
 {
-	struct vh_vfu_request *q = first_of(&v->remote);
+	struct vh_vfu_request *q = take_first(&v->remote);
 
-	vh_list_remove(&q->link);
-	v->remote.n--;
 	v->remote.asked = 0;
 	q->fn(q->arg, err);
 	free(q);
@@ -230,11 +235,7 @@ void vh_vfu_remote_fail(struct vh_vfu *v)
 
 void vh_vfu_remote_fini(struct vh_vfu *v)
 {
-	struct vh_vfu_request *q;
-
 	vh_reactor_undefer(&v->remote.later);
-	while ((q = first_of(&v->remote))) {
-		vh_list_remove(&q->link);
-		free(q);
-	}
+	while (first_of(&v->remote))
+		free(take_first(&v->remote));
 }

@@ -103,7 +103,5 @@ void vh_pci_reset(struct vh_pci_function *f);
 
 /* The driver lets us read and write its memory and interrupt it (COMMAND.master). */
 bool vh_pci_is_master(const struct vh_pci_function *f);
-/* MSI-X is enabled and not masked as a whole. */
-bool vh_pci_msix_is_on(const struct vh_pci_function *f);
 
 #endif

@@ -47,11 +47,3 @@ int vh_pci_add_msix(struct vh_pci_function *f, unsigned n, unsigned bar, uint32_
 	f->n_vectors = n;
 	return 0;
 }
-
-bool vh_pci_msix_is_on(const struct vh_pci_function *f)
-{
-	const uint16_t control =
-		f->msix_cap ? vh_le16_get(f->config + f->msix_cap + PCI_MSIX_FLAGS) : 0;
-
-	return control & PCI_MSIX_FLAGS_ENABLE && !(control & PCI_MSIX_FLAGS_MASKALL);
-}

@@ -150,13 +150,6 @@ void vh_relay_ring(struct vh_relay *r, unsigned n)
 	vh_signal_fire(s);
 }
 
-int vh_relay_doorbell_fd(const struct vh_relay *r, unsigned n)
-{
-	const struct vh_signal *s = find_doorbell(r, n);
-
-	return s ? s->fd : -1;
-}
-
 void vh_relay_wires(const struct vh_relay *r, unsigned vring, struct vh_relay_wires *w)
 {
 	const struct vh_relay_vring *v = &r->vring[vring % VH_VVU_MAX_VRINGS];

@@ -107,15 +107,12 @@ void vh_relay_set_ready(struct vh_relay *r, bool ready);
 void vh_relay_room(struct vh_relay *r);
 /*
  * A message of the driver, header and payload: exactly one, in memory that the driver
- * cannot change meanwhile.  0 (also when there is no
- * session: it is dropped); -EPROTO: nonsense, the device is broken; the session, if
- * there was one, has ended, which .session told.
+ * cannot change meanwhile.  0 (also when there is no session: it is dropped); -EPROTO:
+ * nonsense, and the session has ended, which .session told.
  */
 int vh_relay_send(struct vh_relay *r, const void *msg, size_t len);
 /* Doorbell @n, numbered as in spec/vvu.h with N = max_vrings; unbound ones do nothing. */
 void vh_relay_ring(struct vh_relay *r, unsigned n);
-/* The eventfd behind doorbell @n, or -1; borrowed until the next message. */
-int vh_relay_doorbell_fd(const struct vh_relay *r, unsigned n);
 /* Device reset: the session goes without a word, and so does the table of memory. */
 void vh_relay_reset(struct vh_relay *r);
 

@@ -143,7 +143,6 @@ static void a_doorbell_of_nothing_does_nothing(void **state)
 		if (n != 3)
 			vh_relay_ring(x->relay, n);
 	vh_relay_ring(x->relay, UINT_MAX);
-	assert_int_equal(vh_relay_doorbell_fd(x->relay, 4), -1);
 	assert_false(is_signalled(call));
 	relay_say_fd(x, VH_MSG_SET_VRING_CALL, 3, -1);
 	vh_relay_ring(x->relay, 3);
@@ -161,8 +160,6 @@ static void a_replaced_call_is_not_signalled_any_more(void **state)
 	relay_say_fd(x, VH_MSG_SET_VRING_CALL, 0, new);
 	vh_relay_ring(x->relay, 0);
 	assert_false(is_signalled(old));
-	assert_true(is_signalled(new));
-	kick(vh_relay_doorbell_fd(x->relay, 0));
 	assert_true(is_signalled(new));
 	close(old);
 	close(new);

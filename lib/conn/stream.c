@@ -24,10 +24,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-
-#ifndef SCM_PIDFD
-#define SCM_PIDFD 0x04 /* Linux 6.5 */
-#endif
+#include "conn/rights.h"
 
 #define HEADER sizeof(struct vh_wire_header)
 
@@ -38,11 +35,6 @@ struct chunk {
 	unsigned n_fds; /* not sent yet */
 	int fds[VH_MAX_FDS];
 	uint8_t bytes[];
-};
-
-union fd_space {
-	struct cmsghdr align;
-	char buf[CMSG_SPACE(VH_MAX_FDS * sizeof(int))];
 };
 
 /* ---- Life ---- */
@@ -122,35 +114,6 @@ static int broken(const struct vh_stream *s, const char *why)
 	return -EPROTO;
 }
 
-/*
- * Own what came, before anything is judged.  True if there were any.  A peer that
- * holds our socket too can have the kernel add a pidfd to each message.
- */
-static bool keep_fds(struct vh_stream *s, struct msghdr *h)
-{
-	bool any = false;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-		size_t n;
-
-		if (c->cmsg_level != SOL_SOCKET ||
-		    (c->cmsg_type != SCM_RIGHTS && c->cmsg_type != SCM_PIDFD))
-			continue;
-		any = true;
-		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (s->n_fds < VH_MAX_FDS)
-				s->fds[s->n_fds++] = fd;
-			else
-				close(fd);
-		}
-	}
-	return any;
-}
-
 static int read_failed(const struct vh_stream *s, int err)
 {
 	if (err == EAGAIN || err == EINTR)
@@ -163,23 +126,17 @@ static int read_failed(const struct vh_stream *s, int err)
 /* Up to @want bytes of the message, as one read gives them.  1, 0 or -errno as above. */
 static int read_some(struct vh_stream *s, size_t want)
 {
-	union fd_space space;
-	struct iovec iov = {.iov_base = s->in + s->have, .iov_len = want};
-	struct msghdr h = {.msg_iov = &iov,
-			   .msg_iovlen = 1,
-			   .msg_control = &space,
-			   .msg_controllen = sizeof(space)};
-	ssize_t n = recvmsg(s->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	bool brought_fds;
+	struct vh_rights r = {.fds = s->fds, .n = s->n_fds, .max = VH_MAX_FDS};
+	const ssize_t n = vh_rights_recv(s->fd, s->in + s->have, want, &r);
 
+	s->n_fds = r.n;
 	if (n < 0)
-		return read_failed(s, errno);
-	brought_fds = keep_fds(s, &h);
-	if (h.msg_flags & MSG_CTRUNC)
+		return read_failed(s, (int)-n);
+	if (r.lost)
 		return broken(s,
 			      "descriptors were lost: more than a message can carry, or "
 			      "this process may not open more files (ulimit -n)");
-	if (brought_fds && s->have)
+	if (r.came && s->have)
 		return broken(s, "descriptors did not come with its first byte");
 	if (!n) {
 		if (s->have)
@@ -269,25 +226,11 @@ static int cannot_send(struct vh_stream *s, int err)
 static ssize_t send_some(struct vh_stream *s, const uint8_t *bytes, size_t len,
 			 const int *fds, unsigned n_fds)
 {
-	union fd_space space = {0};
-	struct iovec iov = {.iov_base = (void *)bytes, .iov_len = len};
-	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t n;
+	const ssize_t n = vh_rights_send(s->fd, bytes, len, fds, n_fds);
 
-	if (n_fds) {
-		h.msg_control = &space;
-		h.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		space.align.cmsg_level = SOL_SOCKET;
-		space.align.cmsg_type = SCM_RIGHTS;
-		space.align.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(&space.align), fds, n_fds * sizeof(int));
-	}
-	n = sendmsg(s->fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n >= 0)
 		return n;
-	if (errno == EAGAIN || errno == EINTR)
-		return 0;
-	return cannot_send(s, errno);
+	return n == -EAGAIN || n == -EINTR ? 0 : cannot_send(s, (int)-n);
 }
 
 static int duplicate_fds(struct chunk *c, const int *fds, unsigned n_fds)

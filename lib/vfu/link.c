@@ -21,11 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-
-union fd_space {
-	struct cmsghdr align;
-	char buf[CMSG_SPACE(VH_VFU_MAX_FDS * sizeof(int))];
-};
+#include "conn/rights.h"
 
 /* ---- Life ---- */
 
@@ -88,30 +84,6 @@ static int broken(const struct vh_vfu_link *l, const char *why)
 	return -EPROTO;
 }
 
-/* Own what came, before anything is judged.  True if there were any. */
-static bool keep_fds(struct vh_vfu_link *l, struct msghdr *h)
-{
-	bool any = false;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-		const size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		any = true;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (l->n_fds < VH_VFU_MAX_FDS)
-				l->fds[l->n_fds++] = fd;
-			else
-				close(fd);
-		}
-	}
-	return any;
-}
-
 static int read_failed(const struct vh_vfu_link *l, int err)
 {
 	if (err == EAGAIN || err == EINTR)
@@ -123,22 +95,16 @@ static int read_failed(const struct vh_vfu_link *l, int err)
 
 static int read_some(struct vh_vfu_link *l, size_t want)
 {
-	union fd_space space;
-	struct iovec iov = {.iov_base = l->in + l->have, .iov_len = want};
-	struct msghdr h = {.msg_iov = &iov,
-			   .msg_iovlen = 1,
-			   .msg_control = &space,
-			   .msg_controllen = sizeof(space)};
-	const ssize_t n = recvmsg(l->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	bool brought_fds;
+	struct vh_rights r = {.fds = l->fds, .n = l->n_fds, .max = VH_VFU_MAX_FDS};
+	const ssize_t n = vh_rights_recv(l->fd, l->in + l->have, want, &r);
 
+	l->n_fds = r.n;
 	if (n < 0)
-		return read_failed(l, errno);
-	brought_fds = keep_fds(l, &h);
-	if (h.msg_flags & MSG_CTRUNC)
+		return read_failed(l, (int)-n);
+	if (r.lost)
 		return broken(l, "descriptors were lost: this process may not open more "
 				 "files (ulimit -n)");
-	if (brought_fds && l->have)
+	if (r.came && l->have)
 		return broken(l, "descriptors did not come with its first byte");
 	if (!n) {
 		if (l->have)
@@ -200,22 +166,10 @@ static void cannot_send(struct vh_vfu_link *l, int err)
 static size_t send_some(struct vh_vfu_link *l, const uint8_t *bytes, size_t len,
 			const int *fds, unsigned n_fds)
 {
-	union fd_space space = {0};
-	struct iovec iov = {.iov_base = (void *)bytes, .iov_len = len};
-	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t n;
+	const ssize_t n = vh_rights_send(l->fd, bytes, len, fds, n_fds);
 
-	if (n_fds) {
-		h.msg_control = &space;
-		h.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		space.align.cmsg_level = SOL_SOCKET;
-		space.align.cmsg_type = SCM_RIGHTS;
-		space.align.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(&space.align), fds, n_fds * sizeof(int));
-	}
-	n = sendmsg(l->fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		cannot_send(l, errno);
+	if (n < 0 && n != -EAGAIN && n != -EINTR)
+		cannot_send(l, (int)-n);
 	return n > 0 ? (size_t)n : 0;
 }
 

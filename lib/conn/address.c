@@ -77,12 +77,12 @@ void vh_options_free(char **parts)
 
 /* ---- Options ---- */
 
-/* "server=on|off, mode=OCTAL"; cut off where @buf ends. */
+/* "server=on|off, mode=OCTAL", or "none"; cut off where @buf ends. */
 static void list_options(const struct vh_option *known, char *buf, size_t size)
 {
 	size_t len = 0;
 
-	*buf = '\0';
+	snprintf(buf, size, "none");
 	for (const struct vh_option *o = known; o->name && len < size; o++)
 		len += (size_t)snprintf(buf + len, size - len, "%s%s=%s",
 					o == known ? "" : ", ", o->name, o->form);

@@ -98,6 +98,17 @@ static void a_bad_option_is_named_with_those_that_exist(void **state)
 	expect_bad_option("mode=1", "mode=2", "once");
 }
 
+static void where_no_options_exist_that_is_said(void **state)
+{
+	char *options[] = {"poll=on", NULL};
+	const struct vh_option none[] = {{.name = NULL}};
+
+	(void)state;
+	rig_log_clear();
+	assert_int_equal(vh_options_read("test", "x", options, none), -EINVAL);
+	assert_int_equal(rig_logged("no option \"poll\"; it has none"), 1);
+}
+
 static void only_on_and_off_are_on_and_off(void **state)
 {
 	bool on = true;
@@ -157,6 +168,7 @@ int main(void)
 		RIG_TEST(what_was_split_joins_to_the_same_text),
 		RIG_TEST(an_option_gives_its_value),
 		RIG_TEST(a_bad_option_is_named_with_those_that_exist),
+		RIG_TEST(where_no_options_exist_that_is_said),
 		RIG_TEST(only_on_and_off_are_on_and_off),
 		RIG_TEST(a_bad_address_is_refused_and_named),
 	};

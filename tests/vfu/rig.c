@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "rig.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -12,44 +11,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-
-/* ---- The log ---- */
-
-static struct {
-	pthread_mutex_t lock;
-	char text[1 << 16];
-	size_t len;
-} logged = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void keep_line(void *arg, enum vh_log_level level, const char *tag,
-		      const char *text)
-{
-	(void)arg;
-	(void)level;
-	pthread_mutex_lock(&logged.lock);
-	if (logged.len + strlen(tag) + strlen(text) + 4 < sizeof(logged.text))
-		logged.len +=
-			(size_t)sprintf(logged.text + logged.len, "%s: %s\n", tag, text);
-	pthread_mutex_unlock(&logged.lock);
-}
-
-unsigned rig_logged(const char *text)
-{
-	unsigned n = 0;
-
-	pthread_mutex_lock(&logged.lock);
-	for (const char *at = logged.text; (at = strstr(at, text)); at++)
-		n++;
-	pthread_mutex_unlock(&logged.lock);
-	return n;
-}
-
-static void clear_log(void)
-{
-	memset(logged.text, 0, sizeof(logged.text));
-	logged.len = 0;
-	vh_log_set(VH_LOG_DEBUG, keep_line, NULL);
-}
 
 /* ---- The function ---- */
 
@@ -223,24 +184,12 @@ static const struct vh_vfu_ops ops = {
 
 /* ---- Life ---- */
 
-int rig_count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 int rig_setup(void **state)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
 
 	assert_non_null(rig);
-	clear_log();
+	rig_keep_log(VH_LOG_DEBUG);
 	rig->n_fds = rig_count_fds();
 	strcpy(rig->dir, "/tmp/vfu-XXXXXX");
 	assert_non_null(mkdtemp(rig->dir));

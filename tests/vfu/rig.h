@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "client.h"
+#include "seen.h"
 #include "pci/function.h"
 #include "vfu/vfu.h"
 
@@ -69,10 +70,6 @@ void rig_wait(struct rig *rig, const unsigned *counter, unsigned n);
 /* What is pending is done. */
 void rig_resume(struct rig *rig);
 struct vh_vfu_stats rig_stats(struct rig *rig);
-
-/* How many lines of the log have @text in them. */
-unsigned rig_logged(const char *text);
-int rig_count_fds(void);
 
 /* A memfd of @size bytes. */
 int rig_memory(uint64_t size);

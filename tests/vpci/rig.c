@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "rig.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -18,57 +17,14 @@
 #define TIMEOUT_MS 20000
 #define SOON_MS	   50 /* what a server would have done by then, had it not to wait */
 
-/* ---- The log ---- */
-
-static struct {
-	pthread_mutex_t lock;
-	char text[1 << 16];
-	size_t len;
-} logged = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void keep_line(void *arg, enum vh_log_level level, const char *tag,
-		      const char *text)
-{
-	(void)arg;
-	(void)level;
-	pthread_mutex_lock(&logged.lock);
-	if (logged.len + strlen(tag) + strlen(text) + 4 < sizeof(logged.text))
-		logged.len +=
-			(size_t)sprintf(logged.text + logged.len, "%s: %s\n", tag, text);
-	pthread_mutex_unlock(&logged.lock);
-}
-
-unsigned rig_logged(const char *text)
-{
-	unsigned n = 0;
-
-	pthread_mutex_lock(&logged.lock);
-	for (const char *at = logged.text; (at = strstr(at, text)); at++)
-		n++;
-	pthread_mutex_unlock(&logged.lock);
-	return n;
-}
-
 /* ---- The server ---- */
-
-static int count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
 
 int rig_setup(void **state)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
 
-	logged.text[logged.len = 0] = '\0';
-	vh_log_set(VH_LOG_INFO, keep_line, NULL);
-	rig->n_fds = count_fds();
+	rig_keep_log(VH_LOG_INFO);
+	rig->n_fds = rig_count_fds();
 	snprintf(rig->dir, sizeof(rig->dir), "/tmp/vpci.XXXXXX");
 	assert_non_null(mkdtemp(rig->dir));
 	snprintf(rig->path, sizeof(rig->path), "%s/s", rig->dir);
@@ -80,7 +36,7 @@ int rig_setup(void **state)
 int rig_teardown(void **state)
 {
 	struct rig *rig = *state;
-	const bool is_clean = rmdir(rig->dir) == 0 && count_fds() == rig->n_fds;
+	const bool is_clean = rmdir(rig->dir) == 0 && rig_count_fds() == rig->n_fds;
 
 	free(rig);
 	return is_clean ? 0 : -1;

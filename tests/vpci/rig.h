@@ -9,6 +9,7 @@
 
 #include "../session/pair.h"
 #include "../vfu/client.h"
+#include "../vfu/seen.h"
 
 #include <vhost/stats.h>
 
@@ -47,8 +48,6 @@ void rig_end(struct rig *rig);
 struct vh_device_stats rig_stats(struct rig *rig);
 /* Have the control thread do it, and wait. */
 void rig_do(struct rig *rig, void (*fn)(struct rig *rig));
-/* How often @text was logged. */
-unsigned rig_logged(const char *text);
 
 /* ---- The VMM ---- */
 

@@ -297,6 +297,12 @@ static int set_intx(struct rig *rig, int fd)
 	return vfu_set_irqs(&rig->c, VH_VFU_IRQ_INTX, TRIGGER, 0, 1, &fd, 1);
 }
 
+static int set_unmask(struct rig *rig, int fd)
+{
+	return vfu_set_irqs(&rig->c, VH_VFU_IRQ_INTX,
+			    VH_VFU_SET_EVENTFD | VH_VFU_SET_UNMASK, 0, 1, &fd, 1);
+}
+
 static int mask_intx(struct rig *rig, uint32_t action)
 {
 	return vfu_set_irqs(&rig->c, VH_VFU_IRQ_INTX, VH_VFU_SET_NONE | action, 0, 1,
@@ -422,10 +428,7 @@ static void an_eventfd_of_the_client_unmasks_the_pin(void **state)
 	rig_open(rig);
 	rig_connect(rig);
 	assert_int_equal(set_intx(rig, fd), 0);
-	assert_int_equal(vfu_set_irqs(&rig->c, VH_VFU_IRQ_INTX,
-				      VH_VFU_SET_EVENTFD | VH_VFU_SET_UNMASK, 0, 1,
-				      &unmask, 1),
-			 0);
+	assert_int_equal(set_unmask(rig, unmask), 0);
 	rig_do(rig, raise_intx);
 	assert_int_equal(rig_signalled(fd), 1);
 	assert_int_equal(write(unmask, &(uint64_t){1}, 8), 8);
@@ -446,10 +449,7 @@ static void an_eventfd_that_unmasks_is_never_read(void **state)
 	rig_open(rig);
 	rig_connect(rig);
 	assert_int_equal(set_intx(rig, fd), 0);
-	assert_int_equal(vfu_set_irqs(&rig->c, VH_VFU_IRQ_INTX,
-				      VH_VFU_SET_EVENTFD | VH_VFU_SET_UNMASK, 0, 1,
-				      &unmask, 1),
-			 0);
+	assert_int_equal(set_unmask(rig, unmask), 0);
 	rig_do(rig, raise_intx);
 	for (unsigned n = 1; n < 4; n++) {
 		assert_int_equal(rig_stats(rig).interrupts, n);
@@ -476,10 +476,7 @@ static void a_pin_that_unmasks_itself_ends_up_silent(void **state)
 	rig_open(rig);
 	rig_connect(rig);
 	assert_int_equal(set_intx(rig, fd), 0);
-	assert_int_equal(vfu_set_irqs(&rig->c, VH_VFU_IRQ_INTX,
-				      VH_VFU_SET_EVENTFD | VH_VFU_SET_UNMASK, 0, 1, &fd,
-				      1),
-			 0);
+	assert_int_equal(set_unmask(rig, fd), 0);
 	rig_do(rig, raise_intx);
 	do {
 		before = rig_stats(rig).interrupts;

@@ -18,7 +18,6 @@
 #define VH_VVU_VECTORS	     (1u + VH_VVU_QUEUES + VH_VVU_N)
 #define VH_VVU_DOORBELL_PAGE 0x1000u
 #define VH_VVU_DOORBELL_BAR  2u
-#define VH_VVU_MSIX_BAR	     1u
 
 /* What differs between the drivers that there are. */
 struct vh_vvu_profile {

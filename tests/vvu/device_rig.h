@@ -17,10 +17,9 @@
 #include "spec/vvu.h"
 #include "vvu/vvu_pci.h"
 
-#define DEV_RING      16u
-#define DEV_BUFFER    1024u
-#define DEV_VECTORS   8u /* 0 config, 1 rx, 2 tx, then of vrings 0, 1, ... */
-#define DEV_TO_VECTOR 3u
+#define DEV_RING    16u
+#define DEV_BUFFER  1024u
+#define DEV_VECTORS 8u /* 0 config, 1 rx, 2 tx, then of vrings 0, 1, ... */
 
 struct dev_options {
 	enum vh_vvu_profile_id profile;

@@ -79,6 +79,21 @@ static bool lies_in_bar(struct vh_pci_host *h, struct vh_virtio_place *p)
 	return p->length && vh_range_inside(p->offset, p->length, 0, size);
 }
 
+/* A BAR of a size that the machine could not place has none. */
+static void tell_outside(struct vh_pci_host *h, const struct vh_virtio_place *p)
+{
+	if (p->bar < 6 && !h->bus->bar_size(h, p->bar))
+		vh_log(h, VH_LOG_WARN,
+		       "BAR %u has no addresses: it is not there, or the machine has no "
+		       "room for one so big (dmesg, \"can't assign\")",
+		       p->bar);
+	else
+		vh_log(h, VH_LOG_WARN,
+		       "structure %u at %#" PRIx64 " of BAR %u, %#" PRIx64
+		       " bytes, is not inside of that BAR",
+		       p->type, p->offset, p->bar, p->length);
+}
+
 static void take(struct vh_virtio_drv *d, const struct cap *c)
 {
 	struct vh_virtio_place p = place_of(c);
@@ -87,10 +102,7 @@ static void take(struct vh_virtio_drv *d, const struct cap *c)
 	    d->n_places == VH_VIRTIO_MAX_PLACES)
 		return;
 	if (!lies_in_bar(d->host, &p)) {
-		vh_log(d->host, VH_LOG_WARN,
-		       "structure %u at %#" PRIx64 " of BAR %u, %#" PRIx64
-		       " bytes, is not inside of that BAR",
-		       p.type, p.offset, p.bar, p.length);
+		tell_outside(d->host, &p);
 		return;
 	}
 	p.present = true;

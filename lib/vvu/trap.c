@@ -193,7 +193,7 @@ static int lay_out(const struct vh_trap *t, const struct vh_msg *part,
 			vh_log(t, VH_LOG_ERROR,
 			       "a table of memory does not fit: %#" PRIx64
 			       " bytes are left of %#" PRIx64 ", a region has %#" PRIx64
-			       "; make the BAR bigger",
+			       "; make the BAR bigger (--bar-size)",
 			       t->end - end, t->end - t->start, r->size);
 			return -ENOSPC;
 		}

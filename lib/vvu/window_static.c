@@ -311,7 +311,7 @@ static int export_file(struct static_window *s)
 	if (end > s->w.size) {
 		vh_log(&s->w, VH_LOG_ERROR,
 		       "%s has %" PRIu64 " bytes and the BAR %" PRIu64
-		       ": make the BAR bigger",
+		       ": make the BAR bigger (--bar-size)",
 		       s->path, s->file_size, s->w.size);
 		return -EINVAL;
 	}

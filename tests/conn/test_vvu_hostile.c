@@ -213,6 +213,16 @@ static void a_structure_outside_of_its_bar_is_no_structure(void **state)
 	}
 }
 
+static void a_window_that_the_machine_has_no_room_for_is_told(void **state)
+{
+	struct fake *f = fake_make(NULL);
+
+	f->vp.fn.bar[4].size = 0;
+	rig_log_clear();
+	assert_int_equal(try_open(f), 0);
+	assert_int_equal(rig_logged("BAR 4 has no addresses"), 1);
+}
+
 static void a_structure_too_short_for_its_registers_is_no_structure(void **state)
 {
 	struct fake *f = fake_make(NULL);
@@ -246,6 +256,7 @@ int main(void)
 		RIG_TEST(a_queue_that_breaks_before_anybody_came_is_made_anew),
 		RIG_TEST(a_list_that_turns_in_a_circle_ends),
 		RIG_TEST(a_structure_outside_of_its_bar_is_no_structure),
+		RIG_TEST(a_window_that_the_machine_has_no_room_for_is_told),
 		RIG_TEST(a_structure_too_short_for_its_registers_is_no_structure),
 		RIG_TEST(a_device_that_says_absurd_numbers_is_refused),
 	};

@@ -115,8 +115,8 @@ static void what_does_not_fit_is_refused_at_start(void **state)
 	} cases[] = {
 		{"none", "", -ENOENT, "with size=SIZE it is made here"},
 		{"small", ",size=8192", -EINVAL, "remove it, or give its size"},
-		{"big", "", -EINVAL, "make the BAR bigger"},
-		{"new", ",size=2M", -EINVAL, "make the BAR bigger"},
+		{"big", "", -EINVAL, "make the BAR bigger (--bar-size)"},
+		{"new", ",size=2M", -EINVAL, "make the BAR bigger (--bar-size)"},
 		{"void", "", -EINVAL, "it is empty"},
 		{"small", ",size=", -EINVAL, "want file:PATH[,size=SIZE]"},
 		{"small", ",size=0", -EINVAL, "want file:PATH[,size=SIZE]"},

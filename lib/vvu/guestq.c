@@ -39,6 +39,7 @@ static int place(struct vh_guestq *g, unsigned q, const struct vh_guestq_place *
 
 	if (!layout.desc || !layout.avail || !layout.used)
 		return -EFAULT;
+	g->told = false;
 	vh_ring_place(g->ring[q], &layout, g->map, NULL);
 	g->placed[q] = true;
 	return 0;
@@ -86,6 +87,36 @@ static int ring_of(struct vh_guestq *g, unsigned q, struct vh_ring **ring)
 	return err;
 }
 
+struct at {
+	uint64_t addr;
+	bool unshared;
+};
+
+static void look_at_piece(void *arg, const struct vh_vfu_dma *d)
+{
+	struct at *at = arg;
+
+	at->unshared |= d->fd < 0 && at->addr - d->iova < d->size;
+}
+
+/* Nothing but a VMM that is started otherwise will change that. */
+static void tell_if_unshared(struct vh_guestq *g, unsigned q)
+{
+	struct vh_guestq_place p;
+	struct at at = {0};
+
+	if (g->told || !g->ops->where(g->arg, q, &p))
+		return;
+	at.addr = p.desc;
+	vh_vfu_dma_each(g->vfu, look_at_piece, &at);
+	g->told = at.unshared;
+	if (g->told)
+		vh_log(g, VH_LOG_WARN,
+		       "the VMM of the driver's guest does not share its memory, so "
+		       "nothing can be passed: start it with memory-backend-memfd,"
+		       "share=on, as -M memory-backend=");
+}
+
 /* The same, from outside of the relay, so that the owner may do what it likes. */
 static struct vh_ring *ring_or_lost(struct vh_guestq *g, unsigned q)
 {
@@ -96,6 +127,7 @@ static struct vh_ring *ring_or_lost(struct vh_guestq *g, unsigned q)
 		return ring;
 	vh_log(g, VH_LOG_INFO, "message queue %u cannot be reached in memory: %s", q,
 	       vh_strerror(err));
+	tell_if_unshared(g, q);
 	if (g->ops->lost)
 		g->ops->lost(g->arg);
 	return NULL;

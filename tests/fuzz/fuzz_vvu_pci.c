@@ -101,6 +101,16 @@ int vh_vfu_map(struct vh_vfu *v, struct vh_map **map)
 	return vh_map_create(&r, &m, m != NULL, 1, map);
 }
 
+/* What is not there is not shared. */
+void vh_vfu_dma_each(const struct vh_vfu *v,
+		     void (*fn)(void *arg, const struct vh_vfu_dma *d), void *arg)
+{
+	const struct vh_vfu_dma d = {.size = MEMORY, .fd = -1};
+
+	if (v->is_unmapped)
+		fn(arg, &d);
+}
+
 void vh_vfu_read_stats(const struct vh_vfu *v, struct vh_vfu_stats *s)
 {
 	(void)v;

@@ -188,6 +188,23 @@ static void memory_that_goes_is_not_used_and_may_come_back(void **state)
 	assert_false(guest_needs_reset(d));
 }
 
+static void memory_that_the_vmm_keeps_to_itself_is_told_with_the_cure(void **state)
+{
+	struct dev *d = *state;
+
+	dev_open(d, &plain);
+	dev_session(d, 0);
+	rig_log_clear();
+	guest_unmap(d);
+	assert_int_equal(vfu_dma_map(vfu_test_bus_client(d->host), d->dma.iova,
+				     d->dma.len, -1, 0, 3),
+			 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(vh_virtio_drv_notify(&d->drv, VH_VVU_RXQ), 0);
+	assert_false(guest_needs_reset(d)); /* an answer: it has seen them */
+	assert_int_equal(rig_logged("share=on"), 1);
+}
+
 static void other_memory_may_come_and_go_in_traffic(void **state)
 {
 	struct dev *d = *state;
@@ -429,6 +446,7 @@ int main(void)
 		DEV_TEST(queues_in_no_memory_are_not_used),
 		DEV_TEST(without_bus_mastering_nothing_is_touched),
 		DEV_TEST(memory_that_goes_is_not_used_and_may_come_back),
+		DEV_TEST(memory_that_the_vmm_keeps_to_itself_is_told_with_the_cure),
 		DEV_TEST(other_memory_may_come_and_go_in_traffic),
 		DEV_TEST(a_status_bit_that_is_none_breaks_the_device),
 		DEV_TEST(a_device_that_waits_for_a_reset_is_not_broken_again),

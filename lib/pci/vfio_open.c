@@ -38,6 +38,27 @@ static bool read_link(const char *address, const char *name, char *end, size_t s
 	return true;
 }
 
+static int no_iommu(const struct vh_vfio *v)
+{
+	vh_log(&v->h, VH_LOG_ERROR,
+	       "%s is behind no IOMMU.  Give the guest one (QEMU: -device "
+	       "intel-iommu,intremap=on,caching-mode=on, kernel: intel_iommu=on), or, "
+	       "without protection: modprobe vfio enable_unsafe_noiommu_mode=1",
+	       v->address);
+	return -ENODEV;
+}
+
+/* Can vfio-pci have it?  Else to say how it is bound would lead nowhere. */
+static bool is_for_vfio(const char *address)
+{
+	VH_AUTO_FD int fd = open("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode",
+				 O_RDONLY | O_CLOEXEC);
+	char group[16], c = 'N';
+
+	return read_link(address, "iommu_group", group, sizeof(group)) ||
+	       (fd >= 0 && read(fd, &c, 1) == 1 && c == 'Y');
+}
+
 static int check_driver(const struct vh_vfio *v)
 {
 	const char *a = v->address;
@@ -53,6 +74,8 @@ static int check_driver(const struct vh_vfio *v)
 	}
 	if (read_link(a, "driver", driver, sizeof(driver)) && !strcmp(driver, "vfio-pci"))
 		return 0;
+	if (!is_for_vfio(a))
+		return no_iommu(v);
 	if (driver[0])
 		snprintf(unbind, sizeof(unbind),
 			 "echo %s > /sys/bus/pci/drivers/%s/unbind; ", a, driver);
@@ -126,16 +149,8 @@ static int open_group(struct vh_vfio *v)
 {
 	char number[16], path[48];
 
-	if (!read_link(v->address, "iommu_group", number, sizeof(number))) {
-		vh_log(&v->h, VH_LOG_ERROR,
-		       "%s is behind no IOMMU.  Give the guest one (QEMU: -device "
-		       "intel-iommu,intremap=on,caching-mode=on, kernel: "
-		       "intel_iommu=on), "
-		       "or, without protection: modprobe vfio "
-		       "enable_unsafe_noiommu_mode=1",
-		       v->address);
-		return -ENODEV;
-	}
+	if (!read_link(v->address, "iommu_group", number, sizeof(number)))
+		return no_iommu(v);
 	snprintf(path, sizeof(path), "/dev/vfio/%s", number);
 	v->group = open(path, O_RDWR | O_CLOEXEC);
 	if (v->group < 0 && errno == ENOENT) {

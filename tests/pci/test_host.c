@@ -7,9 +7,11 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pci/host.h"
 
@@ -90,6 +92,38 @@ static void a_function_that_is_not_there_is_told_apart(void **state)
 	assert_null(h);
 }
 
+/* The first function of this machine that is behind no IOMMU. */
+static bool find_without_iommu(char address[VH_PCI_ADDRESS_SIZE])
+{
+	DIR *dir = opendir("/sys/bus/pci/devices");
+	const struct dirent *e;
+	bool found = false;
+
+	while (dir && !found && (e = readdir(dir))) {
+		char path[300];
+
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group",
+			 e->d_name);
+		found = e->d_name[0] != '.' && access(path, F_OK) < 0;
+		snprintf(address, VH_PCI_ADDRESS_SIZE, "%.15s", e->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* Whoever was told to bind it, first, would find that it cannot be bound. */
+static void a_function_without_an_iommu_is_told_apart(void **state)
+{
+	char address[VH_PCI_ADDRESS_SIZE];
+	struct vh_pci_host *h;
+
+	if (!find_without_iommu(address) || access("/sys/module/vfio", F_OK) == 0)
+		skip(); /* with vfio here it might be had without one */
+	assert_int_equal(vh_pci_open(address, "test", &h), -ENODEV);
+	assert_null(h);
+}
+
 static void functions_are_found_by_their_ids_in_order(void **state)
 {
 	char address[VH_PCI_ADDRESS_SIZE];
@@ -109,6 +143,7 @@ int main(void)
 		cmocka_unit_test(an_address_is_opened_on_its_bus),
 		cmocka_unit_test(what_is_no_address_is_refused),
 		cmocka_unit_test(a_function_that_is_not_there_is_told_apart),
+		cmocka_unit_test(a_function_without_an_iommu_is_told_apart),
 		cmocka_unit_test(functions_are_found_by_their_ids_in_order),
 	};
 

@@ -39,7 +39,6 @@ static int place(struct vh_guestq *g, unsigned q, const struct vh_guestq_place *
 
 	if (!layout.desc || !layout.avail || !layout.used)
 		return -EFAULT;
-	g->told = false;
 	vh_ring_place(g->ring[q], &layout, g->map, NULL);
 	g->placed[q] = true;
 	return 0;
@@ -67,9 +66,12 @@ static int reach(struct vh_guestq *g, unsigned q, const struct vh_guestq_place *
 
 	if (err)
 		return err;
-	if (!g->ring[q])
-		return start(g, q, p);
-	return g->placed[q] ? 0 : place(g, q, p);
+	if (g->ring[q] && g->placed[q])
+		return 0;
+	err = g->ring[q] ? place(g, q, p) : start(g, q, p);
+	if (!err)
+		g->told = false;
+	return err;
 }
 
 /* 0 and the ring of @q, to be used now; NULL: the driver is not ready; or -errno. */
@@ -105,16 +107,26 @@ static void tell_if_unshared(struct vh_guestq *g, unsigned q)
 	struct vh_guestq_place p;
 	struct at at = {0};
 
-	if (g->told || !g->ops->where(g->arg, q, &p))
+	if (!g->ops->where(g->arg, q, &p))
 		return;
 	at.addr = p.desc;
 	vh_vfu_dma_each(g->vfu, look_at_piece, &at);
-	g->told = at.unshared;
-	if (g->told)
+	if (at.unshared)
 		vh_log(g, VH_LOG_WARN,
 		       "the VMM of the driver's guest does not share its memory, so "
 		       "nothing can be passed: start it with memory-backend-memfd,"
 		       "share=on, as -M memory-backend=");
+}
+
+/* Once, however often the driver notifies. */
+static void tell_lost(struct vh_guestq *g, unsigned q, int err)
+{
+	if (g->told)
+		return;
+	g->told = true;
+	vh_log(g, VH_LOG_INFO, "message queue %u cannot be reached in memory: %s", q,
+	       vh_strerror(err));
+	tell_if_unshared(g, q);
 }
 
 /* The same, from outside of the relay, so that the owner may do what it likes. */
@@ -125,9 +137,7 @@ static struct vh_ring *ring_or_lost(struct vh_guestq *g, unsigned q)
 
 	if (!err)
 		return ring;
-	vh_log(g, VH_LOG_INFO, "message queue %u cannot be reached in memory: %s", q,
-	       vh_strerror(err));
-	tell_if_unshared(g, q);
+	tell_lost(g, q, err);
 	if (g->ops->lost)
 		g->ops->lost(g->arg);
 	return NULL;
@@ -156,6 +166,7 @@ void vh_guestq_unmap(struct vh_guestq *g)
 void vh_guestq_stop(struct vh_guestq *g)
 {
 	vh_reactor_undefer(&g->again);
+	g->told = false;
 	for (unsigned q = 0; q < VH_GUESTQ_COUNT; q++) {
 		vh_ring_destroy(g->ring[q]);
 		g->ring[q] = NULL;

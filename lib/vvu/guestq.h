@@ -45,7 +45,7 @@ struct vh_guestq {
 	struct vh_map *map; /* of the guest's memory; NULL: looked up when it is needed */
 	struct vh_ring *ring[VH_GUESTQ_COUNT];
 	bool placed[VH_GUESTQ_COUNT]; /* in @map */
-	bool told;		      /* that its VMM does not share it */
+	bool told;		      /* that one cannot be reached */
 	struct vh_deferred again;     /* look at both at the end of the turn */
 };
 

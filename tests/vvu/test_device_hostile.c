@@ -154,6 +154,20 @@ static void queues_in_no_memory_are_not_used(void **state)
 	expect_service(d);
 }
 
+static void queues_in_no_memory_are_told_once(void **state)
+{
+	struct dev *d = *state;
+
+	dev_open(d, &plain);
+	guest_begin(d, 0);
+	for (unsigned q = 0; q < VH_VVU_QUEUES; q++)
+		vh_virtio_drv_enable(&d->drv, q, DEV_RING, ~0xfffull, 0, 1ull << 63, 1);
+	vh_virtio_drv_ready(&d->drv);
+	for (unsigned i = 0; i < 10; i++)
+		vh_virtio_drv_notify(&d->drv, i % VH_VVU_QUEUES);
+	assert_int_equal(rig_logged("cannot be reached in memory"), 1);
+}
+
 static void without_bus_mastering_nothing_is_touched(void **state)
 {
 	struct dev *d = *state;
@@ -444,6 +458,7 @@ int main(void)
 		DEV_TEST(a_buffer_outside_of_memory_breaks_the_device),
 		DEV_TEST(an_rx_buffer_outside_of_memory_breaks_the_device),
 		DEV_TEST(queues_in_no_memory_are_not_used),
+		DEV_TEST(queues_in_no_memory_are_told_once),
 		DEV_TEST(without_bus_mastering_nothing_is_touched),
 		DEV_TEST(memory_that_goes_is_not_used_and_may_come_back),
 		DEV_TEST(memory_that_the_vmm_keeps_to_itself_is_told_with_the_cure),

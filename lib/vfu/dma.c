@@ -406,6 +406,16 @@ static unsigned count_wanted(const struct vh_vfu_memory *m)
 	return n;
 }
 
+static int too_many(struct vh_vfu *v, unsigned n)
+{
+	if (!v->memory.is_too_many)
+		vh_log(v, VH_LOG_ERROR,
+		       "the client's memory has %u pieces, we map at most %d", n,
+		       VH_MAX_SLOTS);
+	v->memory.is_too_many = true;
+	return -E2BIG;
+}
+
 static int make_map(struct vh_vfu *v)
 {
 	struct vh_vfu_memory *m = &v->memory;
@@ -414,12 +424,9 @@ static int make_map(struct vh_vfu *v)
 	const unsigned n = count_wanted(m);
 	int err;
 
-	if (n > VH_MAX_SLOTS) {
-		vh_log(v, VH_LOG_ERROR,
-		       "the client's memory has %u pieces, we map at most %d", n,
-		       VH_MAX_SLOTS);
-		return -E2BIG;
-	}
+	if (n > VH_MAX_SLOTS)
+		return too_many(v, n);
+	m->is_too_many = false;
 	err = vh_map_create(region, mapping, collect(v, region, mapping), ++m->epoch,
 			    &m->map);
 	if (err)

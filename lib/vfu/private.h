@@ -25,6 +25,7 @@ struct vh_vfu_memory {
 	uint64_t first, last;	    /* and the range of which it is          */
 	struct vh_map *map;	    /* NULL: not asked for since it changed  */
 	uint32_t epoch;
+	bool is_too_many;	/* more pieces than a map has, which was said */
 	bool any_file;		/* option any-memory                     */
 	struct vh_event shrunk; /* the guard's eventfd                   */
 };

@@ -296,7 +296,8 @@ static void memory_in_too_many_pieces_is_not_mapped_and_said_so(void **state)
 	for (unsigned i = 0; i <= VH_MAX_SLOTS; i++)
 		assert_int_equal(
 			vfu_dma_map(&rig->c, 2 * i * PAGE, PAGE, fd, i * PAGE, RW), 0);
-	rig_do(rig, take_no_map);
+	for (unsigned i = 0; i < 3; i++)
+		rig_do(rig, take_no_map);
 	assert_int_equal(rig_logged("pieces, we map at most"), 1);
 	close(fd);
 }

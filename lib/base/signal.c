@@ -19,10 +19,10 @@
 #include "base/cleanup.h"
 
 /*
- * Is @fd an eventfd?  /proc says so by name.  Where it is not mounted, what is left
- * after fstat() are the kernel's nameless files; an eventfd is the one that
- * refuses a sum of 2^64 - 1, without taking it, while all others that refuse a
- * write refuse every one, and so cannot block us either.
+ * Is @fd an eventfd?  /proc says so by name, without asking its file system.  Where it is
+ * not mounted, what is left after fstat() are the kernel's nameless files; an eventfd is
+ * the one that refuses a sum of 2^64 - 1, without taking it, while all others that refuse
+ * a write refuse every one, and so cannot block us either.
  */
 static bool fd_is_eventfd(int fd)
 {
@@ -32,12 +32,14 @@ static bool fd_is_eventfd(int fd)
 	struct stat st;
 	ssize_t n;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_mode & S_IFMT)
+	if (fd < 0)
 		return false;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, target, sizeof(target));
 	if (n >= 0)
 		return n == sizeof(name) - 1 && !memcmp(target, name, sizeof(name) - 1);
+	if (fstat(fd, &st) < 0 || st.st_mode & S_IFMT)
+		return false;
 	return write(fd, &never, sizeof(never)) < 0 && errno == EINVAL;
 }
 

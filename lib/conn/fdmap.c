@@ -27,6 +27,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/list.h"
+#include "base/memory_fd.h"
 #include "base/log.h"
 #include "mem/guard.h"
 #include "mem/translate.h"
@@ -57,17 +58,24 @@ static int refuse(const struct vh_fdmap_rules *rules, const char *what, const ch
 	return -EINVAL;
 }
 
-static int check_kind(const struct vh_fdmap_rules *rules, const struct vh_fdmap_piece *p,
-		      const struct stat *st, const struct statfs *fs)
+/* May its file system be asked for something? */
+static bool is_taken(const struct vh_fdmap_rules *rules, int fd)
 {
-	if (!S_ISREG(st->st_mode))
-		return refuse(rules, p->what, "its descriptor is not a regular file");
-	if (fs->f_type != TMPFS_MAGIC && fs->f_type != HUGETLBFS_MAGIC &&
-	    !rules->any_file)
+	return rules->any_file || vh_fd_is_memory(fd);
+}
+
+static int look_at(const struct vh_fdmap_rules *rules, const struct vh_fdmap_piece *p,
+		   struct stat *st, struct statfs *fs)
+{
+	if (!is_taken(rules, p->fd))
 		return refuse(
 			rules, p->what,
 			"its file is neither memfd, tmpfs nor hugetlbfs: use shared "
 			"memory, or option any-memory=on if its file system is trusted");
+	if (fstat(p->fd, st) < 0 || fstatfs(p->fd, fs) < 0)
+		return refuse(rules, p->what, vh_strerror(-errno));
+	if (!S_ISREG(st->st_mode))
+		return refuse(rules, p->what, "its descriptor is not a regular file");
 	return 0;
 }
 
@@ -172,11 +180,8 @@ static int map_piece(const struct vh_fdmap_rules *rules, const struct vh_fdmap_p
 	struct fd_mapping *f;
 	struct statfs fs;
 	struct stat st;
-	int err;
+	int err = look_at(rules, p, &st, &fs);
 
-	if (fstat(p->fd, &st) < 0 || fstatfs(p->fd, &fs) < 0)
-		return refuse(rules, p->what, vh_strerror(-errno));
-	err = check_kind(rules, p, &st, &fs);
 	if (!err)
 		err = check_range(rules, p, &st);
 	if (err)
@@ -246,8 +251,8 @@ static bool is_file_of(const struct vh_fdmap_rules *rules, const struct vh_mappi
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && st.st_dev == m->dev && st.st_ino == m->ino &&
-	       is_readonly(rules, fd) == m->readonly;
+	return is_taken(rules, fd) && fstat(fd, &st) == 0 && st.st_dev == m->dev &&
+	       st.st_ino == m->ino && is_readonly(rules, fd) == m->readonly;
 }
 
 static int map_region(const struct vh_fdmap_rules *rules, const struct vh_wire_region *r,

@@ -22,6 +22,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/memory_fd.h"
 #include "conn/fdmap.h"
 #include "mem/guard.h"
 #include "vfu/private.h"
@@ -65,7 +66,7 @@ static struct vh_vfu_file *file_find(struct vh_vfu_memory *m, const struct stat 
 	return NULL;
 }
 
-/* Takes @fd.  0 and *@file; *@file is NULL for what is no file at all. */
+/* Takes @fd.  0 and *@file; *@file is NULL for what is no file that we take. */
 static int file_get(struct vh_vfu_memory *m, int fd, struct vh_vfu_file **file)
 {
 	VH_AUTO_FD int owned = fd;
@@ -74,6 +75,8 @@ static int file_get(struct vh_vfu_memory *m, int fd, struct vh_vfu_file **file)
 	struct stat st;
 
 	*file = NULL;
+	if (!m->any_file && !vh_fd_is_memory(fd))
+		return 0;
 	if (flags < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
@@ -205,7 +208,10 @@ static int set_file(struct vh_vfu *v, struct vh_vfu_piece *p, int fd)
 		return err;
 	if (!p->file) {
 		vh_log(v, VH_LOG_INFO,
-		       "memory at %#" PRIx64 " is no file: out of our reach", p->d.iova);
+		       "memory at %#" PRIx64 " is neither memfd, tmpfs nor hugetlbfs: "
+					     "out of our reach, but for "
+		       "option any-memory=on",
+		       p->d.iova);
 		return 0;
 	}
 	p->d.fd = p->file->fd;

@@ -22,6 +22,7 @@
 #include "base/barrier.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/memory_fd.h"
 
 struct vh_area {
 	char tag[32];
@@ -100,8 +101,9 @@ bool vh_area_is(const struct vh_area *a, int fd)
 {
 	struct stat ours, other;
 
-	return fstat(a->fd, &ours) == 0 && fstat(fd, &other) == 0 &&
-	       ours.st_dev == other.st_dev && ours.st_ino == other.st_ino;
+	return vh_fd_is_memory(fd) && fstat(a->fd, &ours) == 0 &&
+	       fstat(fd, &other) == 0 && ours.st_dev == other.st_dev &&
+	       ours.st_ino == other.st_ino;
 }
 
 static void area_clear(struct vh_area *a, uint64_t offset)

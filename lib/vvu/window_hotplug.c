@@ -17,18 +17,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/memory_fd.h"
 #include "conn/address.h"
 #include "spec/vvu.h"
 #include "vvu/plugger.h"
@@ -91,10 +90,7 @@ static void file_free(struct hot_window *h, struct hot_file *f)
 /* What a guest can have mapped.  Trapping looks at the rest again, and says more. */
 static bool can_be_plugged(struct hot_window *h, int fd, struct stat *st)
 {
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0 ||
-	    (fs.f_type != TMPFS_MAGIC && fs.f_type != HUGETLBFS_MAGIC))
+	if (!vh_fd_is_memory(fd))
 		return false;
 	if (!h->unsealed && !vh_window_cannot_shrink(fd)) {
 		vh_log(&h->w, VH_LOG_WARN,

@@ -19,18 +19,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/memory_fd.h"
 #include "conn/address.h"
 #include "store/size.h"
 #include "vvu/window_kind.h"
@@ -108,6 +107,12 @@ static int check_apart(const struct static_window *s, const struct vh_msg *m,
 	return 0;
 }
 
+/* A file in memory is not looked for in file systems that may take their time. */
+static bool may_be_ours(const struct static_window *s, int fd)
+{
+	return !vh_fd_is_memory(s->fd) || vh_fd_is_memory(fd);
+}
+
 /* Bits of the regions in other files into *@mask, places of those in ours into @at. */
 static int sort_out(const struct static_window *s, const struct vh_msg *m, unsigned *mask,
 		    uint64_t *at)
@@ -117,7 +122,8 @@ static int sort_out(const struct static_window *s, const struct vh_msg *m, unsig
 		struct stat st;
 		int err;
 
-		if (fstat(m->fds[i], &st) < 0 || !is_ours(s, &st)) {
+		if (!may_be_ours(s, m->fds[i]) || fstat(m->fds[i], &st) < 0 ||
+		    !is_ours(s, &st)) {
 			*mask |= 1u << i;
 			continue;
 		}
@@ -243,10 +249,7 @@ static int give_size(struct static_window *s, uint64_t size, uint64_t *now)
 
 static void tell_kind(const struct static_window *s)
 {
-	struct statfs fs;
-
-	if (fstatfs(s->fd, &fs) == 0 && fs.f_type != TMPFS_MAGIC &&
-	    fs.f_type != HUGETLBFS_MAGIC)
+	if (!vh_fd_is_memory(s->fd))
 		vh_log(&s->w, VH_LOG_WARN,
 		       "%s is not in memory: its pages are written to a disk now and "
 		       "then; use /dev/shm or hugetlbfs",

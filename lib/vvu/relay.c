@@ -333,6 +333,7 @@ static void endpoint_lost(struct vh_relay *r, int err)
 {
 	vh_log(r, VH_LOG_ERROR, "the endpoint is lost: %s", vh_strerror(err));
 	r->broken = true;
+	r->is_there = false;
 	vh_relay_end(r, VH_RELAY_HOST_ERROR);
 	vh_relay_update_front(r);
 }

@@ -70,7 +70,13 @@ start_fio()
 	in_background "$1" "fio --name=verify --filename=$2 --size=$3 --rw=randwrite --bs=4k \
 --ioengine=libaio --iodepth=16 --direct=1 --verify=crc32c --verify_fatal=1 --end_fsync=1 \
 --randrepeat=0 ${*:4}; echo \$? >/tmp/fio.new; mv /tmp/fio.new /tmp/fio.status"
-	wait_until 60 "fio writes" fio_writes "$1"
+	wait_until 60 "fio writes" fio_writes_or_ended "$1"
+}
+
+# A small file may be written between two looks
+fio_writes_or_ended()
+{
+	fio_writes "$1" || fio_ended "$1"
 }
 
 # Whether requests of it are on their way

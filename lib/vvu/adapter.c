@@ -123,6 +123,8 @@ static void driver_is_ready(void *arg, bool ready)
 {
 	struct vh_adapter *a = arg;
 
+	if (ready)
+		vh_guestq_driver_is_ready(&a->queues);
 	vh_relay_set_ready(a->relay, ready);
 	if (ready)
 		vh_guestq_look_again(&a->queues);

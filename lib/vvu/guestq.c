@@ -155,6 +155,20 @@ int vh_guestq_check(struct vh_guestq *g)
 	return err;
 }
 
+/* A VMM that maps its memory privately hands out a file that its guest does not use. */
+void vh_guestq_driver_is_ready(struct vh_guestq *g)
+{
+	struct vh_ring *ring;
+
+	if (g->told_empty || ring_of(g, VH_GUESTQ_RX, &ring) || !ring || ring->avail ||
+	    vh_ring_available(ring, 1))
+		return;
+	g->told_empty = true;
+	vh_log(g, VH_LOG_WARN,
+	       "the driver is ready, but there is no buffer of its in memory: has its "
+	       "guest's VMM share=on at -object memory-backend-...?");
+}
+
 void vh_guestq_unmap(struct vh_guestq *g)
 {
 	for (unsigned q = 0; q < VH_GUESTQ_COUNT; q++)
@@ -166,7 +180,7 @@ void vh_guestq_unmap(struct vh_guestq *g)
 void vh_guestq_stop(struct vh_guestq *g)
 {
 	vh_reactor_undefer(&g->again);
-	g->told = false;
+	g->told = g->told_empty = false;
 	for (unsigned q = 0; q < VH_GUESTQ_COUNT; q++) {
 		vh_ring_destroy(g->ring[q]);
 		g->ring[q] = NULL;

@@ -46,6 +46,7 @@ struct vh_guestq {
 	struct vh_ring *ring[VH_GUESTQ_COUNT];
 	bool placed[VH_GUESTQ_COUNT]; /* in @map */
 	bool told;		      /* that one cannot be reached */
+	bool told_empty;	      /* that the driver gave no buffers */
 	struct vh_deferred again;     /* look at both at the end of the turn */
 };
 
@@ -56,6 +57,11 @@ void vh_guestq_stop(struct vh_guestq *g);
 
 /* 0, or -errno: a queue is where nothing is, or of no size that there is. */
 int vh_guestq_check(struct vh_guestq *g);
+/*
+ * The driver says that it is ready: it should have given buffers by now, and a log line
+ * says what may be wrong if there are none.
+ */
+void vh_guestq_driver_is_ready(struct vh_guestq *g);
 /* The guest's memory is another: nothing of the old one is used after this. */
 void vh_guestq_unmap(struct vh_guestq *g);
 

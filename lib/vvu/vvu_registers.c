@@ -32,9 +32,12 @@ static void set_ready(struct vh_vvu_pci *v, bool ready)
 	if (ready == !!(v->config.status & VH_VVU_BACKEND_UP))
 		return;
 	v->config.status = ready ? VH_VVU_BACKEND_UP : 0;
+	if (!vh_virtio_pci_is_running(&v->regs))
+		return;
+	if (ready)
+		vh_guestq_driver_is_ready(&v->queues);
 	/* May begin a session at once, which raises FRONTEND_UP. */
-	if (vh_virtio_pci_is_running(&v->regs))
-		vh_relay_set_ready(v->relay, ready);
+	vh_relay_set_ready(v->relay, ready);
 }
 
 /* Only BACKEND_UP is the driver's; FRONTEND_UP comes back as it was read. */

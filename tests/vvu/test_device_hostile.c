@@ -219,6 +219,28 @@ static void memory_that_the_vmm_keeps_to_itself_is_told_with_the_cure(void **sta
 	assert_int_equal(rig_logged("share=on"), 1);
 }
 
+static void memory_that_is_not_the_guests_is_told_when_the_driver_is_ready(void **state)
+{
+	struct dev *d = *state;
+	int fd;
+
+	dev_open(d, &plain);
+	guest_start(d, 0);
+	guest_unmap(d);
+	fd = rig_memfd(d->dma.len);
+	assert_int_equal(vfu_dma_map(vfu_test_bus_client(d->host), d->dma.iova,
+				     d->dma.len, fd, 0, 3),
+			 0);
+	rig_log_clear();
+	for (unsigned i = 0; i < 3; i++) {
+		guest_set_status(d, 1);
+		guest_set_status(d, 0);
+	}
+	assert_false(guest_needs_reset(d)); /* an answer: it has seen them */
+	assert_int_equal(rig_logged("no buffer of its in memory"), 1);
+	close(fd);
+}
+
 static void other_memory_may_come_and_go_in_traffic(void **state)
 {
 	struct dev *d = *state;
@@ -462,6 +484,7 @@ int main(void)
 		DEV_TEST(without_bus_mastering_nothing_is_touched),
 		DEV_TEST(memory_that_goes_is_not_used_and_may_come_back),
 		DEV_TEST(memory_that_the_vmm_keeps_to_itself_is_told_with_the_cure),
+		DEV_TEST(memory_that_is_not_the_guests_is_told_when_the_driver_is_ready),
 		DEV_TEST(other_memory_may_come_and_go_in_traffic),
 		DEV_TEST(a_status_bit_that_is_none_breaks_the_device),
 		DEV_TEST(a_device_that_waits_for_a_reset_is_not_broken_again),

@@ -209,7 +209,7 @@ static int set_file(struct vh_vfu *v, struct vh_vfu_piece *p, int fd)
 	if (!p->file) {
 		vh_log(v, VH_LOG_INFO,
 		       "memory at %#" PRIx64 " is neither memfd, tmpfs nor hugetlbfs: "
-					     "out of our reach, but for "
+		       "out of our reach, but for "
 		       "option any-memory=on",
 		       p->d.iova);
 		return 0;

@@ -126,8 +126,6 @@ static void driver_is_ready(void *arg, bool ready)
 	if (ready)
 		vh_guestq_driver_is_ready(&a->queues);
 	vh_relay_set_ready(a->relay, ready);
-	if (ready)
-		vh_guestq_look_again(&a->queues);
 }
 
 static void driver_notifies(void *arg, unsigned q)

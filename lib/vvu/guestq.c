@@ -160,6 +160,7 @@ void vh_guestq_driver_is_ready(struct vh_guestq *g)
 {
 	struct vh_ring *ring;
 
+	vh_guestq_look_again(g);
 	if (g->told_empty || ring_of(g, VH_GUESTQ_RX, &ring) || !ring || ring->avail ||
 	    vh_ring_available(ring, 1))
 		return;

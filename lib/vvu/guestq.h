@@ -58,8 +58,8 @@ void vh_guestq_stop(struct vh_guestq *g);
 /* 0, or -errno: a queue is where nothing is, or of no size that there is. */
 int vh_guestq_check(struct vh_guestq *g);
 /*
- * The driver says that it is ready: it should have given buffers by now, and a log line
- * says what may be wrong if there are none.
+ * The driver says that it is ready: both queues are looked at.  It should have given
+ * buffers by now, and a log line says what may be wrong if there are none.
  */
 void vh_guestq_driver_is_ready(struct vh_guestq *g);
 /* The guest's memory is another: nothing of the old one is used after this. */

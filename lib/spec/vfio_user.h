@@ -161,8 +161,7 @@ struct vh_vfu_region_access {
 };
 
 struct vh_vfu_dma_access {
-	uint64_t iova, count;
-	uint8_t data[];
+	uint64_t iova, count; /* data follows */
 };
 
 struct vh_vfu_multi_write {

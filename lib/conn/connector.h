@@ -45,6 +45,7 @@ struct vh_connector_ops {
 			     size_t *len);
 	int (*send_bytes)(struct vh_connector *c, enum vh_channel channel,
 			  const void *bytes, size_t len);
+	/* NULL for a scheme of back-ends only: none of their messages has an answer. */
 	void (*expect)(struct vh_connector *c, const struct vh_expect *e);
 	void (*hold)(struct vh_connector *c, bool on);
 	void (*disconnect)(struct vh_connector *c);

@@ -296,13 +296,6 @@ static void vhostpci_hold(struct vh_connector *c, bool on)
 		wake(v);
 }
 
-/* Nothing of ours asks for a reply. */
-static void vhostpci_expect(struct vh_connector *c, const struct vh_expect *e)
-{
-	(void)c;
-	(void)e;
-}
-
 /* The channel is the two queues; the socket behind it is the device's. */
 static int vhostpci_set_channel(struct vh_connector *c, int fd)
 {
@@ -402,7 +395,6 @@ const struct vh_connector_ops vh_vhostpci_connector = {
 	.poll_fd = vhostpci_poll_fd,
 	.recv = vhostpci_recv,
 	.send = vhostpci_send,
-	.expect = vhostpci_expect,
 	.hold = vhostpci_hold,
 	.disconnect = vhostpci_disconnect,
 	.set_channel = vhostpci_set_channel,

@@ -286,13 +286,6 @@ static void vvu_hold(struct vh_connector *c, bool on)
 		wake(v);
 }
 
-/* Nothing of ours asks for a reply. */
-static void vvu_expect(struct vh_connector *c, const struct vh_expect *e)
-{
-	(void)c;
-	(void)e;
-}
-
 /* The channel is the two queues; the socket behind it is the device's. */
 static int vvu_set_channel(struct vh_connector *c, int fd)
 {
@@ -394,7 +387,6 @@ const struct vh_connector_ops vh_vvu_connector = {
 	.poll_fd = vvu_poll_fd,
 	.recv = vvu_recv,
 	.send = vvu_send,
-	.expect = vvu_expect,
 	.hold = vvu_hold,
 	.disconnect = vvu_disconnect,
 	.set_channel = vvu_set_channel,
